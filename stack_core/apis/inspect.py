@@ -1,0 +1,54 @@
+"""Inspect: is the stack up, which version, which routes."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import BaseModel
+
+from stack_core.apis._declare import route
+
+
+class HealthInfo(BaseModel):
+    """The stack answers."""
+
+    status: Literal["OK", "Error", "Not Implemented"] = "OK"
+
+
+class VersionInfo(BaseModel):
+    """The version of this package."""
+
+    version: str
+
+
+class RouteInfo(BaseModel):
+    """A route that is served, and the types of the providers behind it."""
+
+    route: str
+    method: str
+    provider_types: list[str]
+
+
+class RouteList(BaseModel):
+    """All routes."""
+
+    data: list[RouteInfo]
+
+
+class Inspect(Protocol):
+    """The stack about itself."""
+
+    @route("GET", "/health")
+    async def health(self) -> HealthInfo:
+        """OK while the stack answers."""
+        ...
+
+    @route("GET", "/version")
+    async def version(self) -> VersionInfo:
+        """The version of this package."""
+        ...
+
+    @route("GET", "/inspect/routes")
+    async def list_routes(self) -> RouteList:
+        """Every route with the providers behind it."""
+        ...

@@ -1,0 +1,218 @@
+"""From a run configuration to built providers: find each declaration, order by dependency, build, keep what failed.
+
+Mistakes in the file (unknown types, wrong config, cycles) are reported together and nothing is built. A provider that
+this version does not have, whose package is missing or that fails to start is kept with its reason, and the rest runs.
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from stack_core.apis import APIS
+from stack_core.apis._declare import api_name
+from stack_core.apis.providers import ProviderId
+from stack_core.config import ProviderEntry, RunConfig
+from stack_core.errors import (
+    ConfigError,
+    DependencyCycle,
+    MissingPackage,
+    ProviderUnavailable,
+    StackError,
+    Unsupported,
+    nearest,
+)
+from stack_core.providers import _registry
+from stack_core.providers._registry import ProviderSpec
+from stack_core.storage.kv import KeyValue
+from stack_core.storage.sql import Sql
+
+Key = tuple[str, str]
+
+
+@dataclass
+class Provider:
+    """A configured provider: its instance, or why there is none."""
+
+    api: str
+    provider_id: str
+    provider_type: str
+    config: dict[str, Any] = field(default_factory=dict)
+    instance: Any = None
+    error: StackError | None = None
+
+    def required(self) -> Any:
+        """The instance.
+
+        Raises:
+            ProviderUnavailable: it did not start; says why and what would help.
+        """
+        if self.error is not None:
+            raise ProviderUnavailable(
+                f"{self.provider_id} is not available: {self.error.message}",
+                self.error.hint,
+                provider_id=self.provider_id,
+            ) from self.error
+        return self.instance
+
+
+@dataclass
+class Plan:
+    """What stands in the run file, with the declaration and the checked config of each provider that can be built."""
+
+    providers: dict[Key, Provider]
+    specs: dict[Key, tuple[ProviderSpec, BaseModel]]
+    order: list[Key]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What a constructor may ask for by annotation: bound APIs, its own part of the stores, its id."""
+
+    bind: Callable[[type], Any]
+    kv: Callable[[str], KeyValue]
+    sql: Callable[[], Sql]
+
+    def arguments(self, provider: Provider, spec: ProviderSpec) -> dict[str, Any]:
+        """Constructor argument → what is injected for this provider."""
+        given: dict[str, Any] = {}
+        for name, (wanted, _) in _registry.dependencies(spec).items():
+            if wanted is ProviderId:
+                given[name] = ProviderId(provider.provider_id)
+            elif wanted is KeyValue:
+                given[name] = self.kv(f"{provider.api}::{provider.provider_id}")
+            elif wanted is Sql:
+                given[name] = self.sql()
+            elif _registry.is_api(wanted):
+                given[name] = self.bind(wanted)
+        return given
+
+
+def plan(config: RunConfig) -> Plan:
+    """Check the whole file against the declarations, building nothing.
+
+    Raises:
+        ConfigError: every mistake in one error; the first one's class where there is only one.
+    """
+    faults: list[ConfigError] = []
+    out = Plan({}, {}, [])
+    for api, entries in config.providers.items():
+        if api not in _registry.api_names():
+            close = nearest(api, _registry.api_names())
+            hint = f"did you mean {close[0]!r}?" if close else None
+            faults.append(ConfigError(f"{api!r} is no API", hint, where=f"providers.{api}"))
+            continue
+        for index, entry in enumerate(entries if config.enabled(api) else []):
+            where = f"providers.{api}[{index}]"
+            try:
+                _add(out, api, entry, where)
+            except ConfigError as error:
+                faults.append(
+                    error if error.where else type(error)(error.message, error.hint, where=f"{where}.provider_type")
+                )
+    if faults:
+        raise _together(faults)
+    out.order = _order(out.specs)
+    return out
+
+
+async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dict[Key, Provider]:
+    """Build every provider of the plan in its order; lifetimes end with `exits`."""
+    for key in drawn.order:
+        provider = drawn.providers[key]
+        spec, config = drawn.specs[key]
+        try:
+            instance = spec.factory(config=config, **injection.arguments(provider, spec))
+            if isinstance(instance, AbstractAsyncContextManager):
+                await exits.enter_async_context(instance)
+            provider.instance = instance
+        except StackError as error:
+            provider.error = error
+        except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
+            provider.error = ProviderUnavailable(f"{type(error).__name__}: {error}", provider_id=provider.provider_id)
+    return drawn.providers
+
+
+def _add(out: Plan, api: str, entry: ProviderEntry, where: str) -> None:
+    provider = Provider(api, str(entry.provider_id or entry.provider_type.rpartition("::")[2]), entry.provider_type)
+    key = (api, provider.provider_id)
+    if key in out.providers:
+        raise ConfigError(
+            f"two {api} providers have the id {provider.provider_id!r}", "give one another provider_id", where=where
+        )
+    out.providers[key] = provider
+    provider.config = entry.config
+    if api not in APIS:
+        provider.error = Unsupported(f"the API {api} is not available in this version")
+        return
+    try:
+        spec = _registry.find(api, entry.provider_type, entry.module)
+    except Unsupported as error:
+        provider.error = error
+        return
+    if missing := spec.missing():
+        provider.error = MissingPackage(missing[0], needed_by=entry.provider_type, extra=spec.extra)
+        return
+    out.specs[key] = (spec, _config(spec, entry, where))
+
+
+def _config(spec: ProviderSpec, entry: ProviderEntry, where: str) -> BaseModel:
+    """The provider's config, checked. A null where the model wants a text stands for an unset variable: left out."""
+    given = {name: value for name, value in entry.config.items() if value is not None}
+    try:
+        return spec.config.model_validate(given)
+    except ValidationError as error:
+        raise _config_fault(spec, error, where) from error
+
+
+def _config_fault(spec: ProviderSpec, error: ValidationError, where: str) -> ConfigError:
+    names = [f.alias or name for name, f in spec.config.model_fields.items()]
+    lines = []
+    for fault in error.errors(include_input=False):
+        path = ".".join([f"{where}.config", *map(str, fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            close = nearest(str(fault["loc"][-1]), names)
+            lines.append((path, "unknown field" + (f", did you mean {close[0]!r}?" if close else "")))
+        else:
+            lines.append((path, fault["msg"]))
+    more = "".join(f"; {path}: {message}" for path, message in lines[1:6])
+    return ConfigError(lines[0][1] + more, f"{spec.type} takes {', '.join(names)}", where=lines[0][0])
+
+
+def _together(faults: list[ConfigError]) -> ConfigError:
+    if len(faults) == 1:
+        return faults[0]
+    hints = "; ".join(dict.fromkeys(fault.hint for fault in faults if fault.hint))
+    joined = ConfigError(f"{len(faults)} mistakes: " + "; ".join(fault.message for fault in faults), hints or None)
+    joined.where = faults[0].where
+    return joined
+
+
+def _order(specs: Mapping[Key, tuple[ProviderSpec, BaseModel]]) -> list[Key]:
+    """Providers after those whose API they ask for.
+
+    Raises:
+        DependencyCycle: names the circle.
+        ConfigError: an API that a provider needs has no provider.
+    """
+    graph: dict[Key, set[Key]] = {}
+    for key, (spec, _) in specs.items():
+        graph[key] = set()
+        for wanted, needed in _registry.dependencies(spec).values():
+            if not _registry.is_api(wanted):
+                continue
+            api = api_name(wanted)
+            serving = {other for other in specs if other[0] == api}
+            if needed and not serving and api in _registry.api_names() and api in {k[0] for k in specs}:
+                raise ConfigError(f"{key[1]} needs a provider of {api}", f"add one under providers.{api}")
+            graph[key] |= serving
+    try:
+        return list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        circle = " → ".join(f"{api}/{name}" for api, name in error.args[1])
+        raise DependencyCycle(f"providers need each other in a circle: {circle}", "remove one of them") from error

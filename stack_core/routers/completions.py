@@ -1,0 +1,121 @@
+"""What the stack adds to inference: answers carry the model's name as the caller wrote it, usage is noted for telemetry
+and shown in a stream only to who asked, and chat completions are stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from stack_core import context
+from stack_core.apis.inference import (
+    ChatCompletionRequest,
+    ListCompletionsRequest,
+    StoredChatCompletion,
+    StoredChatCompletionList,
+)
+from stack_core.errors import StackError, Unsupported
+from stack_core.routers.dispatch import Call, Handler
+from stack_core.routers.gather import Gathered
+from stack_core.storage.completions import StoredCompletions
+
+log = logging.getLogger(__name__)
+
+
+class Completions:
+    """The stored chat completions, and the middleware that fills them.
+
+    Args:
+        store: where they are kept; None where the run file has no table for them.
+        reason: why there is no store.
+    """
+
+    def __init__(
+        self, store: StoredCompletions | None, reason: str = "the run file names no storage.stores.inference"
+    ) -> None:
+        self._store, self._reason = store, reason
+
+    async def middleware(self, call: Call, proceed: Handler) -> Any:
+        """Wrap the inference calls; others pass."""
+        if call.route.api != "inference" or call.route.key is None:
+            return await proceed(call)
+        request = call.args["request"]
+        result = await proceed(call)
+        if hasattr(result, "__aiter__"):
+            chat = call.route.name == "chat_completion"
+            return self._stream(call, request, result, chat)
+        if hasattr(result, "model"):
+            result.model = call.model
+        call.usage = getattr(result, "usage", None)
+        if isinstance(request, ChatCompletionRequest):
+            await self._keep(request, result.model_dump(mode="json", exclude_none=True))
+        return result
+
+    async def _stream(self, call: Call, request: Any, items: AsyncIterator[Any], chat: bool) -> AsyncIterator[Any]:
+        wanted = bool(request.stream_options and request.stream_options.include_usage)
+        gathered = Gathered() if chat else None
+        model = call.model
+        try:
+            async for item in items:
+                item.model = model
+                if gathered is not None:
+                    gathered.add(item)
+                if item.usage is not None:
+                    call.usage = item.usage
+                    if not wanted:
+                        if not item.choices:
+                            continue
+                        item.usage = None
+                yield item
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+        if gathered is not None and (whole := gathered.completion()) is not None:
+            await self._keep(request, whole)
+
+    async def _keep(self, request: ChatCompletionRequest, completion: dict[str, Any]) -> None:
+        """Store an answer. One that cannot be stored is still given to the caller; the log says what was lost."""
+        if self._store is None or request.store is False:
+            return
+        if request.metadata:
+            completion["metadata"] = request.metadata
+        messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
+        try:
+            await self._store.add(
+                id=completion["id"],
+                created=completion["created"],
+                model=completion["model"],
+                completion=completion,
+                input_messages=messages,
+                owner=_owner(),
+            )
+        except StackError as error:
+            log.error("completion %s was not stored: %s", completion["id"], error.message)
+
+    async def list_chat_completions(self, request: ListCompletionsRequest) -> StoredChatCompletionList:
+        """A page of stored completions."""
+        page = await self._required().list(
+            after=request.after, limit=request.limit, model=request.model, order=request.order, owner=_owner()
+        )
+        data = [StoredChatCompletion.model_validate(row) for row in page.data]
+        return StoredChatCompletionList(
+            data=data,
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=page.has_more,
+        )
+
+    async def get_chat_completion(self, completion_id: str) -> StoredChatCompletion:
+        """One stored completion."""
+        return StoredChatCompletion.model_validate(await self._required().get(completion_id, owner=_owner()))
+
+    def _required(self) -> StoredCompletions:
+        if self._store is None:
+            raise Unsupported(f"completions are not stored here: {self._reason}")
+        return self._store
+
+
+def _owner() -> str | None:
+    caller = context.user.get()
+    return caller.id if caller else None

@@ -1,0 +1,173 @@
+"""Run files load unchanged, the short form expands to them, and every mistake has a place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack_core import distributions
+from stack_core.config import load_config
+from stack_core.errors import ConfigError, UnknownProvider
+from stack_core.redaction import MASK
+from stack_core.substitution import Substitution
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "distributions"
+RUN_FILES = sorted(SHARED.glob("*/run*.yaml"))
+
+
+@pytest.mark.skipif(not RUN_FILES, reason="the folder of facts is not beside the project")
+@pytest.mark.parametrize("path", RUN_FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_run_file_of_llama_stack_parses(path: Path) -> None:
+    config = load_config(path)
+    assert config.name == path.parent.name
+    assert config.providers["inference"] or config.off
+
+
+@pytest.mark.parametrize("name", distributions.names())
+def test_every_distribution_of_the_package_parses(name: str) -> None:
+    assert load_config(name).name
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "value"),
+    [
+        ("${env.X}", {"X": "v"}, "v"),
+        ("${env.X:=d}", {}, "d"),
+        ("${env.X:=d}", {"X": "v"}, "v"),
+        ("${env.X:=d}", {"X": ""}, "d"),
+        ("${env.X:=}", {}, None),
+        ("${env.X:+on}", {"X": "v"}, "on"),
+        ("${env.X:+on}", {}, None),
+        ("${env.X:=true}", {}, True),
+        ("${env.X}", {"X": "FALSE"}, False),
+        ("${env.X:=4096}", {}, 4096),
+        ("${env.X:=0.5}", {}, 0.5),
+        ("a ${env.X} b ${env.Y:=2}", {"X": "1"}, "a 1 b 2"),
+        ("${env.X:=http://h:1/v1?a=b}", {}, "http://h:1/v1?a=b"),
+        ("4096", {}, "4096"),
+        ("$HOME {env.X}", {}, "$HOME {env.X}"),
+        ("${env.X:=~/data}/db", {}, str(Path("~/data").expanduser()) + "/db"),
+    ],
+)
+def test_substitution(text: str, env: dict[str, str], value: Any) -> None:
+    substitution = Substitution(env)
+    got = substitution.apply(text)
+    assert got == value
+    assert type(got) is type(value)
+    assert substitution.unset == []
+
+
+def test_unset_variables_are_collected_with_their_places() -> None:
+    config = load_config(
+        {
+            "name": "x",
+            "providers": {"inference": [{"provider_type": "remote::vllm", "config": {"url": "${env.NO_SUCH_URL}"}}]},
+        }
+    )
+    assert [(u.name, u.where) for u in config.unset] == [("NO_SUCH_URL", "providers.inference[0].config.url")]
+
+
+def test_a_form_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is not a substitution"):
+        load_config({"name": "x", "server": {"host": "${env.HOST:}"}})
+
+
+def test_a_switched_off_provider_needs_no_variables() -> None:
+    rows = [
+        {"provider_id": "${env.NO_SUCH:+dell}", "provider_type": "remote::tgi", "config": {"url": "${env.NO_SUCH}"}}
+    ]
+    config = load_config({"name": "x", "providers": {"inference": rows}})
+    assert config.unset == ()
+    assert [(off.provider_id, off.variable) for off in config.off] == [("dell", "NO_SUCH")]
+    assert config.providers["inference"] == []
+
+
+def test_resources_of_a_switched_off_provider_are_left_out() -> None:
+    models = [{"model_id": "m", "provider_id": "${env.NO_SUCH:+x}"}, {"model_id": "n", "provider_id": "y"}]
+    config = load_config({"name": "x", "registered_resources": {"models": models}})
+    assert [m.model_id for m in config.registered_resources.models] == ["n"]
+
+
+def test_short_form_of_the_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    text = """
+name: lab
+providers:
+  inference: [ollama, "openai?"]
+  vector_io: faiss
+  safety: llama-guard
+models: {fast: ollama/llama3.2:3b, smart: openai/gpt-4o}
+default: fast
+budget: {usd: 1.00}
+"""
+    config = load_config(text)
+    assert config.name == "lab"
+    assert [(p.provider_id, p.provider_type) for p in config.providers["inference"]] == [("ollama", "remote::ollama")]
+    assert config.providers["inference"][0].config["url"] == "http://localhost:11434"
+    assert [off.variable for off in config.off] == ["OPENAI_API_KEY"]
+    assert config.providers["vector_io"][0].provider_type == "inline::faiss"
+    assert config.aliases == {"fast": "ollama/llama3.2:3b", "smart": "openai/gpt-4o"}
+    assert (config.default_model, config.budget and config.budget.usd) == ("fast", 1.0)
+    on = load_config(text, env={"OPENAI_API_KEY": "sk-from-a-dotenv-file"})
+    assert [p.provider_id for p in on.providers["inference"]] == ["ollama", "openai"]
+
+
+def test_short_form_mixes_names_configs_and_full_entries() -> None:
+    rows = [{"vllm": {"url": "http://h:1/v1"}}, {"provider_type": "remote::tgi", "config": {"url": "http://t"}}]
+    config = load_config({"name": "x", "providers": {"inference": rows}})
+    assert [(p.provider_id, p.config["url"]) for p in config.providers["inference"]] == [
+        ("vllm", "http://h:1/v1"),
+        ("tgi", "http://t"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("name: x\n  providers: {", ConfigError, ["line 2", "column", "not valid YAML"]),
+        ("- a\n- b\n", ConfigError, ["a list", "mapping"]),
+        ("just text\nand more", ConfigError, ["a str"]),
+        ("name: x\nproviders:\n  inference: [olama]\n", UnknownProvider, ["line 3", "olama"]),
+        ("name: x\nproviders:\n  infrence: [ollama]\n", ConfigError, ["line 3", "infrence"]),
+        ("name: x\nprovider: {}\n", ConfigError, ["line 2", "unknown key", "providers"]),
+        ("name: x\nserver: {port: 99999}\n", ConfigError, ["line 2", "server.port"]),
+        ("name: x\nbudget: {eur: 3}\n", ConfigError, ["line 2", "budget.eur"]),
+        ("name: x\nmodels: {fast: llama}\n", ConfigError, ["line 2", "provider_id/model"]),
+        ("name: x\nproviders: [ollama]\n", ConfigError, ["line 2", "map APIs to providers"]),
+    ],
+)
+def test_mistakes_have_a_place(text: str, kind: type[ConfigError], words: list[str]) -> None:
+    with pytest.raises(kind) as caught:
+        load_config(text)
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_an_unknown_distribution_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="startr") as caught:
+        load_config("startr")
+    assert "starter" in (caught.value.hint or "")
+    with pytest.raises(ConfigError, match="neither a distribution nor a file"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_secrets_are_masked_wherever_a_config_is_shown() -> None:
+    config = load_config(
+        {
+            "name": "x",
+            "providers": {
+                "inference": [
+                    {"openai": {"api_key": "sk-very-secret-1"}},
+                    {"vllm": {"url": "http://u:pass-word-2@h/v1", "api_token": "tok-secret-3", "max_tokens": 7}},
+                ]
+            },
+        }
+    )
+    shown = str(config.redacted())
+    for secret in ("sk-very-secret-1", "pass-word-2", "tok-secret-3"):
+        assert secret not in shown
+    assert MASK in shown
+    assert "'max_tokens': 7" in shown
+    assert {"sk-very-secret-1", "tok-secret-3"} <= config.secrets()
