@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 MASK = "********"
@@ -39,3 +40,12 @@ def secrets_in(value: Any, name: str = "") -> set[str]:
     if isinstance(value, list | tuple):
         return set().union(*(secrets_in(item, name) for item in value)) if value else set()
     return {value} if isinstance(value, str) and len(value) >= 6 and is_secret(name) else set()
+
+
+def scrubber(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that masks known secrets wherever they stand in a text; the longest first, since one may hold another."""
+    known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+    if not known:
+        return lambda text: text
+    pattern = re.compile("|".join(map(re.escape, known)))
+    return lambda text: pattern.sub(MASK, text)

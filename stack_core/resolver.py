@@ -33,6 +33,8 @@ from stack_core.storage.kv import KeyValue
 from stack_core.storage.sql import Sql
 
 Key = tuple[str, str]
+SELF_SERVED = frozenset({"models", "providers", "inspect"})
+"""APIs that the stack itself answers, so that no provider of them is needed."""
 
 
 @dataclass
@@ -194,25 +196,29 @@ def _together(faults: list[ConfigError]) -> ConfigError:
 
 
 def _order(specs: Mapping[Key, tuple[ProviderSpec, BaseModel]]) -> list[Key]:
-    """Providers after those whose API they ask for.
+    """Providers after those whose API they ask for. What a provider could do without does not make a circle.
 
     Raises:
         DependencyCycle: names the circle.
         ConfigError: an API that a provider needs has no provider.
     """
-    graph: dict[Key, set[Key]] = {}
+    required: dict[Key, set[Key]] = {key: set() for key in specs}
+    wished: dict[Key, set[Key]] = {key: set() for key in specs}
     for key, (spec, _) in specs.items():
-        graph[key] = set()
         for wanted, needed in _registry.dependencies(spec).values():
             if not _registry.is_api(wanted):
                 continue
             api = api_name(wanted)
             serving = {other for other in specs if other[0] == api}
-            if needed and not serving and api in _registry.api_names() and api in {k[0] for k in specs}:
+            if needed and not serving and api not in SELF_SERVED:
                 raise ConfigError(f"{key[1]} needs a provider of {api}", f"add one under providers.{api}")
-            graph[key] |= serving
+            (required if needed else wished)[key] |= serving
     try:
-        return list(graphlib.TopologicalSorter(graph).static_order())
+        return list(graphlib.TopologicalSorter({key: required[key] | wished[key] for key in specs}).static_order())
+    except graphlib.CycleError:
+        pass
+    try:
+        return list(graphlib.TopologicalSorter(required).static_order())
     except graphlib.CycleError as error:
         circle = " → ".join(f"{api}/{name}" for api, name in error.args[1])
         raise DependencyCycle(f"providers need each other in a circle: {circle}", "remove one of them") from error

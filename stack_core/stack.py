@@ -14,7 +14,7 @@ from stack_core.apis._declare import Route
 from stack_core.apis.models import Model
 from stack_core.config import RunConfig, StoreReference, load_config
 from stack_core.errors import ConfigError, Unsupported, nearest
-from stack_core.redaction import redact
+from stack_core.redaction import redact, scrubber
 from stack_core.resolver import Injection, Key, Provider, build, plan
 from stack_core.resources import ResourceTable
 from stack_core.routers.about import About
@@ -27,7 +27,11 @@ from stack_core.storage.backends import LATER, Backends
 from stack_core.storage.completions import StoredCompletions
 from stack_core.storage.kv import KeyValue
 from stack_core.storage.sql import Sql
-from stack_core.telemetry import MemorySink, SqliteSink, Telemetry
+from stack_core.telemetry.middleware import Telemetry
+from stack_core.telemetry.sinks import MemorySink, SqliteSink
+
+OWN_TABLE = "stack_"
+"""Begins the names of our tables: a run file of Llama Stack may name a database that holds Llama Stack's own tables."""
 
 
 class Unavailable(NamedTuple):
@@ -49,7 +53,7 @@ class Stack:
     def __init__(self, config: RunConfig, providers: Mapping[Key, Provider], spending: Spending) -> None:
         self.config = config
         self.loop = asyncio.get_running_loop()
-        self.spans = MemorySink()
+        self.spans = MemorySink(content=config.telemetry.content)
         self.spending = spending
         self._providers = providers
         self._missing_stores: list[Unavailable] = []
@@ -125,7 +129,10 @@ async def _assemble(stack: Stack, stores: _Stores, access: Access, exits: AsyncE
     middleware = [access.middleware, stack.spending.middleware, completions.middleware]
     if config.telemetry.enabled:
         sinks = [stack.spans, *stores.span_sinks()]
-        telemetry = await exits.enter_async_context(Telemetry(sinks, service_name=config.name))
+        scrub = scrubber(config.secrets())
+        telemetry = await exits.enter_async_context(
+            Telemetry(sinks, config.name, scrub=scrub, price=stack.spending.cost)
+        )
         middleware.insert(0, telemetry.middleware)
     unkeyed = {"models": models, "inference": completions, "providers": about, "inspect": about}
     stack._missing_stores = stores.missing
@@ -137,6 +144,7 @@ class _Stores:
 
     def __init__(self, config: RunConfig, backends: Backends) -> None:
         self._storage, self._backends = config.storage, backends
+        self._content = config.telemetry.content
         self.missing: list[Unavailable] = []
 
     def metadata(self) -> KeyValue | None:
@@ -153,7 +161,7 @@ class _Stores:
         sql = self._sql(reference)
         if sql is None:
             return None, self.missing[-1].reason
-        table = StoredCompletions(sql, reference.table_name or "inference_store")
+        table = StoredCompletions(sql, OWN_TABLE + (reference.table_name or "inference_store"))
         await table.open()
         return table, ""
 
@@ -161,7 +169,7 @@ class _Stores:
         """Where spans are kept beside memory: the table of traces, else beside the completions."""
         reference = self._storage.stores.traces or self._storage.stores.inference
         sql = self._sql(reference) if reference else None
-        return [SqliteSink(sql)] if sql is not None else []
+        return [SqliteSink(sql, table=OWN_TABLE + "spans", content=self._content)] if sql is not None else []
 
     def provider_kv(self, namespace: str) -> KeyValue:
         """A provider's own part of the first key-value backend."""

@@ -8,6 +8,8 @@ from importlib import import_module
 from stack_core.apis._declare import Route, routes_of
 from stack_core.errors import NotFound
 
+__all__ = ["APIS", "Route", "all_routes", "protocol", "routes_of"]
+
 APIS: dict[str, str] = {
     "inference": "Inference",
     "models": "Models",

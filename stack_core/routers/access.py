@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stack_core import context
+from stack_core.apis._call import Call, Handler
 from stack_core.errors import AccessDenied, ConfigError
-from stack_core.routers.dispatch import Call, Handler
 
 Action = Literal["create", "read", "update", "delete"]
 _ACTIONS: dict[str, Action] = {"GET": "read", "POST": "create", "PUT": "update", "DELETE": "delete"}

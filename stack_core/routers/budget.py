@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from stack_core.apis._call import Call, Handler
 from stack_core.errors import BudgetReached
-from stack_core.routers.dispatch import Call, Handler
 
 PER_MILLION = 1e-6
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from stack_core import context
+from stack_core.apis._call import Call, Handler
 from stack_core.apis.inference import (
     ChatCompletionRequest,
     ListCompletionsRequest,
+    Message,
     StoredChatCompletion,
     StoredChatCompletionList,
 )
 from stack_core.errors import StackError, Unsupported
-from stack_core.routers.dispatch import Call, Handler
 from stack_core.routers.gather import Gathered
-from stack_core.storage.completions import StoredCompletions
+from stack_core.storage.completions import JsonSource, StoredCompletions
 
 log = logging.getLogger(__name__)
+_MESSAGES = TypeAdapter(list[Message])
 
 
 class Completions:
@@ -48,7 +53,9 @@ class Completions:
             result.model = call.model
         call.usage = getattr(result, "usage", None)
         if isinstance(request, ChatCompletionRequest):
-            await self._keep(request, result.model_dump(mode="json", exclude_none=True))
+            if request.metadata:
+                result.metadata = request.metadata
+            await self._keep(request, result.id, result.created, partial(result.model_dump_json, exclude_none=True))
         return result
 
     async def _stream(self, call: Call, request: Any, items: AsyncIterator[Any], chat: bool) -> AsyncIterator[Any]:
@@ -72,26 +79,23 @@ class Completions:
             if close is not None:
                 await close()
         if gathered is not None and (whole := gathered.completion()) is not None:
-            await self._keep(request, whole)
+            await self._keep(request, whole["id"], whole["created"], {**whole, "metadata": request.metadata})
 
-    async def _keep(self, request: ChatCompletionRequest, completion: dict[str, Any]) -> None:
+    async def _keep(self, request: ChatCompletionRequest, id: str, created: int, completion: JsonSource) -> None:
         """Store an answer. One that cannot be stored is still given to the caller; the log says what was lost."""
         if self._store is None or request.store is False:
             return
-        if request.metadata:
-            completion["metadata"] = request.metadata
-        messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
         try:
             await self._store.add(
-                id=completion["id"],
-                created=completion["created"],
-                model=completion["model"],
+                id=id,
+                created=created,
+                model=request.model,
                 completion=completion,
-                input_messages=messages,
+                input_messages=partial(_MESSAGES.dump_json, request.messages, exclude_none=True),
                 owner=_owner(),
             )
         except StackError as error:
-            log.error("completion %s was not stored: %s", completion["id"], error.message)
+            log.error("completion %s was not stored: %s", id, error.message)
 
     async def list_chat_completions(self, request: ListCompletionsRequest) -> StoredChatCompletionList:
         """A page of stored completions."""

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from stack_core.apis._call import Call, Handler, Middleware
 from stack_core.apis._declare import Route
 from stack_core.errors import Unsupported
-
-
-@dataclass(slots=True)
-class Call:
-    """One call on its way in. The lookup fills who serves it; `usage` and `trace_id` are filled on the way out."""
-
-    route: Route
-    args: dict[str, Any]
-    provider_id: str | None = None
-    model: str | None = None
-    """The model as the caller named it."""
-    upstream_model: str | None = None
-    """The model's name at its provider."""
-    usage: Any = None
-    trace_id: str | None = None
-
-
-Handler = Callable[[Call], Awaitable[Any]]
-Middleware = Callable[[Call, Handler], Awaitable[Any]]
 
 
 class Lookup(Protocol):

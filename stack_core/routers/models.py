@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
+from stack_core.apis._call import Call
 from stack_core.apis.models import Model, ModelList, Models, ModelSource, RegisterModelRequest
 from stack_core.errors import InvalidRequest, NotFound, StackError
 from stack_core.resources import ResourceTable
-from stack_core.routers.dispatch import Call
 
 LISTING_SECONDS = 5.0
 """How long a provider may take to list its models before the others are shown without it."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 
+SEPARATOR = "\x1f"
+"""Between a namespace and a key: a character that neither holds, so that no two pairs meet in one row."""
+
+
 class KeyValue(Protocol):
     """Text by key, ordered by key (code points). A write that returned is durable."""
 
@@ -31,7 +35,7 @@ class Scoped:
     """A view of a store in which every key begins with a namespace that its user never sees."""
 
     def __init__(self, store: KeyValue, namespace: str) -> None:
-        self._store, self._prefix = store, f"{namespace}:"
+        self._store, self._prefix = store, f"{namespace}{SEPARATOR}"
 
     async def get(self, key: str) -> str | None:
         """The value, or None."""

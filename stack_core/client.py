@@ -1,0 +1,171 @@
+"""The same APIs over HTTP: `StackClient("http://localhost:8321").inference.chat_completion(…)`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from stack_core import context, http
+from stack_core.apis import APIS, protocol
+from stack_core.apis._bind import Bound
+from stack_core.apis._declare import Route
+from stack_core.errors import InvalidRequest, ProviderTimeout, ProviderUnavailable, StackError, nearest
+from stack_core.redaction import redact
+from stack_core.wire.faults import error_of
+from stack_core.wire.requests import outgoing, streams
+from stack_core.wire.results import EVENT_STREAM, decode, decode_item
+
+_PROVIDER_DATA = "X-LlamaStack-Provider-Data"
+
+
+class StackClient:
+    """A stack behind a server. Its APIs are attributes, as those of `Stack` are.
+
+    Args:
+        base_url: such as `http://localhost:8321`; a `/v1` at its end is ignored.
+        api_key: sent as a bearer token.
+        provider_data: per-request provider keys, such as `{"openai_api_key": "…"}`; those of the surrounding
+            `context.request_scope` are added to it.
+        timeout: seconds to wait for each piece of an answer.
+
+    Raises:
+        InvalidRequest: the URL is not one of http or https.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        provider_data: Mapping[str, Any] | None = None,
+        timeout: float = http.READ_TIMEOUT,
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        times = http.Timeouts(read=timeout)
+        # A call is not repeated by itself: the server has already tried again where that is safe.
+        self._http = http.open_client(self.base_url, network=http.Network(timeout=times), headers=headers, retries=0)
+        self._provider_data = dict(provider_data or {})
+
+    async def call(self, route: Route, args: dict[str, Any]) -> Any:
+        """Carry out a declared route on the server (the door of `apis/_bind.py`).
+
+        Raises:
+            StackError: what the server raised, as the same class.
+            ProviderUnavailable: no server answers.
+            ProviderTimeout: none answers in time.
+        """
+        out = outgoing(route, args)
+        headers = {"accept": EVENT_STREAM if streams(route, args) else "application/json"}
+        if out.body is not None:
+            headers["content-type"] = "application/json"
+        if data := {**self._provider_data, **context.provider_data.get()}:
+            headers[_PROVIDER_DATA] = json.dumps(data)
+        request = self._http.build_request(out.verb, self.base_url + out.target, content=out.body, headers=headers)
+        try:
+            response = await self._http.send(request, stream=True)
+        except http.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.status_code < 400 and response.headers.get("content-type", "").startswith(EVENT_STREAM):
+            return _Stream(response, route.item, self)
+        return await self._whole(response, route)
+
+    async def _whole(self, response: http.Response, route: Route) -> Any:
+        try:
+            body = await response.aread()
+        except http.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            await response.aclose()
+        if response.status_code >= 400:
+            raise error_of(
+                response.status_code,
+                body,
+                retry_after=http.retry_after(response.headers),
+                allow=response.headers.get("allow", ""),
+            )
+        return decode(route.result, body)
+
+    def _unreachable(self, error: http.TransportError) -> StackError:
+        if isinstance(error, http.TimeoutException) and not isinstance(error, http.ConnectTimeout):
+            return ProviderTimeout(f"{self.base_url} did not answer in time", "StackClient(…, timeout=seconds)")
+        reason = str(error) or type(error).__name__
+        return ProviderUnavailable(
+            f"no stack answers at {self.base_url}: {reason}",
+            f"start one with `stack-core run notebook{_port_option(self.base_url)}`",
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> StackClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __getattr__(self, name: str) -> Bound:
+        if name in APIS:
+            bound = self.__dict__[name] = Bound(protocol(name), self)
+            return bound
+        close = nearest(name, APIS)
+        raise AttributeError(f"no API {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *APIS]
+
+    def __repr__(self) -> str:
+        return f"StackClient({redact(self.base_url)!r})"
+
+
+class _Stream:
+    """The items of a streamed answer. Closing it closes the connection, and so stops the call."""
+
+    def __init__(self, response: http.Response, item: Any, client: StackClient) -> None:
+        self._response, self._client = response, client
+        self._items = self._read(item)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._items.__anext__()
+
+    async def aclose(self) -> None:
+        """Stop the answer."""
+        await self._items.aclose()
+        await self._response.aclose()
+
+    async def _read(self, item: Any) -> Any:
+        events = http.EventParser()
+        try:
+            async for piece in http.body_of(self._response):
+                for _, data in events.feed(piece):
+                    if data == b"[DONE]":
+                        return
+                    yield decode_item(item, data)
+            for _, data in events.finish():
+                if data != b"[DONE]":
+                    yield decode_item(item, data)
+        except http.TransportError as error:
+            raise self._client._unreachable(error) from error
+        finally:
+            await self._response.aclose()
+
+
+def _checked_url(base_url: str) -> str:
+    text = base_url.strip().rstrip("/").removesuffix("/v1")
+    try:
+        url = http.URL(text)
+    except http.InvalidURL as error:
+        raise InvalidRequest(f"{base_url!r} is not a URL: {error}", "such as http://localhost:8321") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidRequest(f"{base_url!r} is not an http or https URL", "such as http://localhost:8321")
+    return text
+
+
+def _port_option(base_url: str) -> str:
+    port = http.URL(base_url).port
+    return f" --port {port}" if port and port != 8321 else ""

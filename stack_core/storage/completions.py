@@ -1,0 +1,154 @@
+"""Stored chat completions: what was asked, what was answered, by whom; listed newest first and paged by id.
+
+`add` returns once its row is in the store, so a completion that a caller has seen stored survives a kill. With many
+calls at once they share one commit, and the JSON is made in the writer's thread.
+"""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+from stack_core.errors import Conflict, InvalidRequest, NotFound
+from stack_core.storage.sql import Column, Row, Sql, Table, Where
+
+JsonSource = Mapping[str, Any] | Sequence[Any] | Callable[[], str | bytes]
+"""Plain data, or a function that gives JSON text, such as `completion.model_dump_json`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Completions in the order asked for, each a plain dict with its `input_messages`."""
+
+    data: list[dict[str, Any]]
+    has_more: bool
+
+
+class StoredCompletions:
+    """The repository. `table` is the run file's `storage.stores.inference.table_name`."""
+
+    def __init__(self, sql: Sql, table: str = "inference_store") -> None:
+        self._sql = sql
+        self._table = Table(
+            table,
+            (
+                Column("id", "text", primary=True),
+                Column("created", "integer", nullable=False),
+                Column("position", "integer", nullable=False),
+                Column("model", "text", nullable=False),
+                Column("owner", "text"),
+                Column("completion", "json", nullable=False),
+                Column("input_messages", "json", nullable=False),
+            ),
+            indexes=(("created", "position"), ("model", "created", "position")),
+        )
+        self._last = 0
+        self._repeated: set[str] = set()
+
+    async def open(self) -> None:
+        """Make the table where it is missing.
+
+        Raises:
+            StoreUnavailable: the store cannot be opened or written.
+        """
+        await self._sql.ensure(self._table)
+
+    async def add(
+        self,
+        *,
+        id: str,
+        created: int,
+        model: str,
+        completion: JsonSource,
+        input_messages: JsonSource,
+        owner: str | None = None,
+    ) -> str:
+        """Store a completion, and wait until it is durable; gives the id it is stored under.
+
+        Some services give every answer the same id. Such an answer is stored as well, under that id and a suffix.
+        """
+        await self.open()
+        # Rises with each call, so that completions of one second keep their order.
+        self._last = max(self._last + 1, time.time_ns())
+        row = {
+            "id": id,
+            "created": created,
+            "position": self._last,
+            "model": model,
+            "owner": owner,
+            "completion": completion,
+            "input_messages": input_messages,
+        }
+        if id not in self._repeated:
+            try:
+                await self._sql.insert(self._table.name, [row])
+            except Conflict:
+                self._repeated.add(id)
+            else:
+                return id
+        unique = f"{id}-{uuid4().hex[:12]}"
+        await self._sql.insert(self._table.name, [{**row, "id": unique}])
+        return unique
+
+    async def get(self, id: str, *, owner: str | None = None) -> dict[str, Any]:
+        """One completion. With an `owner`, only what is theirs.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        return _completion(await self._row(id, owner))
+
+    async def list(
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        model: str | None = None,
+        order: Literal["asc", "desc"] = "desc",
+        owner: str | None = None,
+    ) -> Page:
+        """A page by creation time; `after` is the id of the last completion of the page before.
+
+        Raises:
+            InvalidRequest: there is no completion `after`.
+        """
+        await self.open()
+        same = [Where("model", "=", model)] if model is not None else []
+        same = [*same, *_owned(owner)]
+        if after is None:
+            rows = await self._select(same, order, limit + 1)
+        else:
+            try:
+                last = await self._row(after, owner)
+            except NotFound as error:
+                raise InvalidRequest(f"after: {error.message}", "give the id of a completion that is stored") from error
+            beyond: Literal["<", ">"] = ">" if order == "asc" else "<"
+            within = [*same, Where("created", "=", last["created"]), Where("position", beyond, last["position"])]
+            rows = await self._select(within, order, limit + 1)
+            if len(rows) <= limit:
+                rest = [*same, Where("created", beyond, last["created"])]
+                rows += await self._select(rest, order, limit + 1 - len(rows))
+        return Page([_completion(row) for row in rows[:limit]], len(rows) > limit)
+
+    async def _select(self, where: Sequence[Where], order: Literal["asc", "desc"], limit: int) -> builtins.list[Row]:
+        by: Sequence[tuple[str, Literal["asc", "desc"]]] = [("created", order), ("position", order)]
+        return await self._sql.select(self._table.name, where, order=by, limit=limit)
+
+    async def _row(self, id: str, owner: str | None) -> Row:
+        await self.open()
+        found = await self._sql.select(self._table.name, [Where("id", "=", id), *_owned(owner)])
+        if not found:
+            raise NotFound("chat completion", id)
+        return found[0]
+
+
+def _owned(owner: str | None) -> Sequence[Where]:
+    return [] if owner is None else [Where("owner", "=", owner)]
+
+
+def _completion(row: Row) -> dict[str, Any]:
+    return {**row["completion"], "id": row["id"], "input_messages": row["input_messages"]}
