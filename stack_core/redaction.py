@@ -43,7 +43,7 @@ def secrets_in(value: Any, name: str = "") -> set[str]:
 
 
 def scrubber(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that masks known secrets wherever they stand in a text; the longest first, since one may hold another."""
+    """A function that masks known secrets wherever they stand; the longest first, since one may hold another."""
     known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
     if not known:
         return lambda text: text

@@ -103,7 +103,7 @@ def _named(api: str, name: str, config: dict[str, Any], where: str) -> dict[str,
     provider_id = bare.rpartition("::")[2]
     type_id = bare if "::" in bare else _type_of(api, bare, where)
     sample = _registry.sample(api, type_id)
-    variable = _registry.switch(sample)
+    variable = _registry.switch(api, type_id)
     if name.endswith("?") and variable:
         provider_id = f"${{env.{variable}:+{provider_id}}}"
     return {"provider_id": provider_id, "provider_type": type_id, "config": {**sample, **config}}

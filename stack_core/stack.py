@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ class Stack:
             for p in self._providers.values()
             if p.error is not None
         ]
-        return rows + self._missing_stores
+        return rows + self._missing_stores + _idle_sections(self.config)
 
     def __getattr__(self, name: str) -> Bound:
         if name in APIS:
@@ -104,6 +105,7 @@ class Stack:
 async def _open(source: str | Path | Mapping[str, Any], env: Mapping[str, str] | None) -> AsyncIterator[Stack]:
     config = load_config(source, env)
     _refuse_unset(config)
+    _set_log_levels(config.logging or {})
     drawn = plan(config)
     for provider in drawn.providers.values():
         provider.config = redact(provider.config)
@@ -214,3 +216,36 @@ def _refuse_unset(config: RunConfig) -> None:
         "; ".join(f"export {name}=…" for name in names),
         where=config.unset[0].where,
     )
+
+
+def _idle_sections(config: RunConfig) -> list[Unavailable]:
+    """Sections of the run file that belong to APIs of later versions, so that nothing is read and silently left."""
+    given = {
+        name: getattr(config, name)
+        for name in ("vector_stores", "safety", "external_providers_dir", "external_apis_dir")
+    }
+    given |= {
+        f"registered_resources.{kind}": rows for kind, rows in (config.registered_resources.model_extra or {}).items()
+    }
+    return [
+        Unavailable("config", name, "section", f"{name} has no effect in this version", None)
+        for name, value in given.items()
+        if value
+    ]
+
+
+def _set_log_levels(levels: Mapping[str, Any]) -> None:
+    """The run file's `logging`: part of the core (`all`, `server`, …) → level. The root logger stays as it is.
+
+    Raises:
+        ConfigError: a level that logging does not know.
+    """
+    known = logging.getLevelNamesMapping()
+    for part, level in levels.items():
+        if str(level).upper() not in known:
+            raise ConfigError(
+                f"{level!r} is no log level", f"one of {', '.join(sorted(known)).lower()}", where=f"logging.{part}"
+            )
+        logging.getLogger("stack_core" if part in ("all", "core") else f"stack_core.{part}").setLevel(
+            str(level).upper()
+        )

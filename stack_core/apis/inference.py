@@ -282,8 +282,8 @@ class ListCompletionsRequest(BaseModel):
 
 
 def _absent(value: object) -> bool:
-    """Fields that OpenAI leaves out when it has nothing to say are left out here too, not sent as null: its SDK takes the
-    `type: null` of a later tool-call chunk for news. Fields that it always sends, such as `content`, stay null."""
+    """Fields that OpenAI leaves out when it has nothing to say are left out here too, not sent as null: its SDK takes
+    the `type: null` of a later tool-call chunk for news. Fields that it always sends, such as `content`, stay null."""
     return value is None
 
 

@@ -28,6 +28,7 @@ from stack_core.redaction import is_secret
 T = TypeVar("T", bound=type)
 ConfigModel = type[BaseModel]
 GROUP = "stack_core.providers"
+_VARIABLE = re.compile(r"\$\{env\.([A-Z0-9_]+)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class ProviderSpec:
     doc: str = ""
     sample: Mapping[str, Any] = field(default_factory=dict)
     """The config that the notebook's short form writes for a bare name, with `${env.…}` where a variable is read."""
+    variable: str = ""
+    """The variable of `sample` that says whether the service is set up, where that is not its key's."""
 
     def missing(self) -> list[str]:
         """Import names of needed packages that are not installed (nothing is imported)."""
@@ -50,6 +53,8 @@ class ProviderSpec:
 
 
 _found: dict[tuple[str, str], ProviderSpec] = {}
+_later: dict[tuple[str, str], Callable[[], ProviderSpec]] = {}
+"""Specs that are made when asked for: dozens of services share a class, and most run files name a few."""
 
 
 def provider(
@@ -84,6 +89,12 @@ def register(spec: ProviderSpec) -> ProviderSpec:
     return spec
 
 
+def register_later(api: str, type_id: str, make: Callable[[], ProviderSpec]) -> None:
+    """Make a type findable whose spec is made when it is first asked for."""
+    _found.pop((api, type_id), None)
+    _later[api, type_id] = make
+
+
 def find(api: str, type_id: str, module: str | None = None) -> ProviderSpec:
     """The provider of this type.
 
@@ -92,13 +103,13 @@ def find(api: str, type_id: str, module: str | None = None) -> ProviderSpec:
         UnknownProvider: no such type; names the nearest.
     """
     key = (api, type_id)
-    if key not in _found:
+    if not _declared(key):
         for name in [module] if module else _candidates(api, type_id):
             _load(name, required=bool(module))
-            if key in _found:
+            if _declared(key):
                 break
-    if key in _found:
-        return _found[key]
+    if _declared(key):
+        return _found.get(key) or register(_later[key]())
     if f"{api}/{type_id}" in PLANNED:
         raise Unsupported(f"{type_id} ({api}) is not available in this version")
     close = nearest(type_id, types(api))
@@ -112,7 +123,8 @@ def known(api: str) -> list[ProviderSpec]:
     """Every provider of an API that is at hand, by type."""
     for name in [*_modules(api), *(point.module for point in _entry_points() if point.name.startswith(f"{api}/"))]:
         _load(name, required=False)
-    return sorted((spec for spec in _found.values() if spec.api == api), key=lambda spec: spec.type)
+    keys = {key for key in (*_found, *_later) if key[0] == api}
+    return [_found.get(key) or register(_later[key]()) for key in sorted(keys)]
 
 
 def types(api: str) -> set[str]:
@@ -135,16 +147,23 @@ def sample(api: str, type_id: str) -> Mapping[str, Any]:
         return {}
 
 
-def switch(config: Mapping[str, Any]) -> str | None:
-    """The environment variable whose presence says that a service is set up: its key's, else its address's."""
-    read = {name: match[1] for name, text in config.items() if (match := re.match(r"\$\{env\.([A-Z0-9_]+)", str(text)))}
-    return next((read[name] for name in read if is_secret(name)), next(iter(read.values()), None))
+def switch(api: str, type_id: str) -> str | None:
+    """The environment variable whose presence says that a service is set up: its own word, else its key's variable,
+    else its address's."""
+    try:
+        spec = find(api, type_id)
+    except (UnknownProvider, Unsupported):
+        return None
+    read = {name: match[1] for name, text in spec.sample.items() if (match := _VARIABLE.match(str(text)))}
+    first = next(iter(read.values()), None)
+    return spec.variable or next((read[name] for name in read if is_secret(name)), first)
 
 
 def dependencies(spec: ProviderSpec) -> dict[str, tuple[Any, bool]]:
     """Constructor parameter → (annotation, required), the config left out."""
-    target = spec.factory.__init__ if inspect.isclass(spec.factory) else spec.factory
-    hints = typing.get_type_hints(target)
+    made_by_class = inspect.isclass(spec.factory)
+    target = spec.factory.__init__ if made_by_class else spec.factory
+    hints = typing.get_type_hints(target, localns=dict(vars(spec.factory)) if made_by_class else None)
     out: dict[str, tuple[Any, bool]] = {}
     for name in inspect.signature(spec.factory).parameters:
         annotation = hints.get(name, Any)
@@ -163,6 +182,10 @@ def is_api(annotation: Any) -> bool:
         and annotation.__module__.startswith("stack_core.apis.")
         and (api_name(annotation) in APIS and protocol(api_name(annotation)) is annotation)
     )
+
+
+def _declared(key: tuple[str, str]) -> bool:
+    return key in _found or key in _later
 
 
 def _candidates(api: str, type_id: str) -> Iterator[str]:

@@ -45,6 +45,9 @@ class Completions:
         if call.route.api != "inference" or call.route.key is None:
             return await proceed(call)
         request = call.args["request"]
+        if isinstance(request, ChatCompletionRequest) and (request.store is not None or request.metadata is not None):
+            # Storing is this stack's doing: most services refuse the two fields.
+            call.args = {**call.args, "request": request.model_copy(update={"store": None, "metadata": None})}
         result = await proceed(call)
         if hasattr(result, "__aiter__"):
             chat = call.route.name == "chat_completion"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-
 SEPARATOR = "\x1f"
 """Between a namespace and a key: a character that neither holds, so that no two pairs meet in one row."""
 

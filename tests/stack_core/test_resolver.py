@@ -75,3 +75,18 @@ def test_the_apis_list_limits_what_is_built() -> None:
     entry = {"provider_id": "e", "provider_type": "inline::may-use-models", "module": MODULE}
     out = plan(load_config({"name": "x", "apis": ["safety"], "providers": {"inference": [entry]}}))
     assert out.providers == {}
+
+
+@pytest.mark.parametrize(
+    ("type_id", "variable"),
+    [
+        ("remote::openai", "OPENAI_API_KEY"),
+        ("remote::ollama", "OLLAMA_URL"),
+        ("remote::vllm", "VLLM_URL"),
+        ("remote::passthrough", "PASSTHROUGH_URL"),
+        ("remote::azure", "AZURE_API_KEY"),
+        ("inline::sentence-transformers", None),
+    ],
+)
+def test_the_variable_that_says_whether_a_service_is_set_up(type_id: str, variable: str | None) -> None:
+    assert _registry.switch("inference", type_id) == variable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,19 @@ async def test_about_answers(tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="ecko") as caught:
             await stack.providers.inspect_provider(provider_id="ecko")
         assert caught.value.nearest == ["echo"]
+
+
+async def test_sections_without_effect_are_said(tmp_path: Path) -> None:
+    config = run_file(tmp_path, vector_stores={"default_provider_id": "faiss"})
+    config["registered_resources"] = {"models": [], "shields": [{"shield_id": "guard"}]}
+    async with Stack.open(config) as stack:
+        assert {row.provider_id for row in stack.unavailable} == {"vector_stores", "registered_resources.shields"}
+
+
+async def test_log_levels_are_set_and_checked(tmp_path: Path) -> None:
+    async with Stack.open(run_file(tmp_path, logging={"routers": "debug"})):
+        assert logging.getLogger("stack_core.routers").level == logging.DEBUG
+    logging.getLogger("stack_core.routers").setLevel(logging.NOTSET)
+    with pytest.raises(ConfigError, match=r"logging\.all.*loud"):
+        async with Stack.open(run_file(tmp_path, logging={"all": "loud"})):
+            pass

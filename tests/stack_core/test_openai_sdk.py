@@ -1,4 +1,4 @@
-"""The real SDKs against a real stack with a real upstream service: over HTTP, and in process without a port."""
+"""The real `openai` SDK: over HTTP, and in process without a port."""
 
 from __future__ import annotations
 
@@ -6,88 +6,25 @@ import asyncio
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import openai
 import pytest
-from pydantic import BaseModel
 
-from stack_core import Stack, StackClient
-from stack_core.errors import NotFound
+from stack_core import Stack
 from stack_core.transport import in_process_transport
-from tests.stack_core.probe import serving
-from tests.upstream import Upstream, upstream
+from tests.stack_core.running import ECHO, HI, WEATHER, WORDS, Fact, Running, running_stack, wait_for
 
 pytestmark = pytest.mark.slow
-
-HI: list[Any] = [{"role": "user", "content": "hi"}]
-ECHO: list[Any] = [{"role": "user", "content": "echo:hello there"}]
-WORDS = "w0 w1 w2 w3 "
-WEATHER: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-
-
-class Running(NamedTuple):
-    """A stack on a loop in a thread of its own, its URL, and the service behind it."""
-
-    stack: Any
-    url: str
-    service: Upstream
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One for all tests of this file."""
-    folder = tmp_path_factory.mktemp("stack")
-    with upstream(chunks=4) as service:
-        entry = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"url": service.url}}
-        storage = {
-            "backends": {
-                "kv": {"type": "kv_sqlite", "db_path": str(folder / "kv.db")},
-                "sql": {"type": "sql_sqlite", "db_path": str(folder / "sql.db")},
-            },
-            "stores": {"metadata": {"backend": "kv"}, "inference": {"backend": "sql"}},
-        }
-        config = {"image_name": "sdk", "providers": {"inference": [entry]}, "storage": storage}
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        exits = AsyncExitStack()
-
-        async def start() -> tuple[Any, str]:
-            stack = await exits.enter_async_context(Stack.open(config))
-            return stack, await exits.enter_async_context(serving(stack))
-
-        try:
-            stack, url = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
-            yield Running(stack, url, service)
-        finally:
-            asyncio.run_coroutine_threadsafe(exits.aclose(), loop).result(30)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    """Whether it became true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-# ---- openai -------------------------------------------------------------------------------------------------------
+    with running_stack(tmp_path_factory.mktemp("stack")) as found:
+        yield found
 
 
 @pytest.fixture(params=["http", "in process"])
@@ -163,13 +100,6 @@ def test_openai_puts_a_streamed_tool_call_together(client: openai.OpenAI) -> Non
     call: Any = answer.choices[0].message.tool_calls and answer.choices[0].message.tool_calls[0]
     assert (call.id, call.type, call.function.name) == ("call_1", "function", "weather")
     assert call.function.arguments == '{"city": "x"}'
-
-
-class Fact(BaseModel):
-    """What the JSON schema test asks for."""
-
-    name: str
-    count: int
 
 
 def test_openai_json_schema(client: openai.OpenAI, running: Running) -> None:
@@ -295,108 +225,3 @@ def test_a_closed_stack_refuses_the_connection() -> None:
 
     with httpx2.Client(transport=asyncio.run(opened())) as http, pytest.raises(httpx2.ConnectError, match="closed"):
         http.get("http://stack/v1/health")
-
-
-# ---- llama-stack-client -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["http", "in process"])
-def llama(request: pytest.FixtureRequest, running: Running) -> Iterator[Any]:
-    """Llama Stack's own client."""
-    package = pytest.importorskip("llama_stack_client", reason="llama-stack-client is not installed")
-    import httpx
-
-    made: dict[str, Any] = {"base_url": running.url}
-    if request.param == "in process":
-        transport = in_process_transport(running.stack, httpx)
-        made = {"base_url": "http://stack", "http_client": httpx.Client(transport=transport)}
-    with package.LlamaStackClient(max_retries=0, **made) as found:
-        yield found
-
-
-def test_llama_models(llama: Any) -> None:
-    rows = {model.identifier: model for model in llama.models.list()}
-    assert rows.keys() >= {"up/tiny", "up/other", "up/embed"}
-    assert (rows["up/tiny"].provider_id, rows["up/tiny"].provider_resource_id) == ("up", "tiny")
-    assert llama.models.retrieve("up/tiny").identifier == "up/tiny"
-
-
-def test_llama_registers_a_model_under_a_name_of_its_own(llama: Any) -> None:
-    made = llama.models.register(model_id="mine", provider_id="up", provider_model_id="tiny", model_type="llm")
-    assert made.identifier == "mine"
-    answer = llama.chat.completions.create(model="mine", messages=ECHO)
-    assert answer.choices[0].message.content == "hello there"
-    llama.models.unregister("mine")
-    with pytest.raises(Exception, match="404"):
-        llama.models.retrieve("mine")
-
-
-def test_llama_chat(llama: Any) -> None:
-    answer = llama.chat.completions.create(model="up/tiny", messages=HI)
-    assert answer.choices[0].message.content == WORDS
-    stream = llama.chat.completions.create(model="up/tiny", messages=HI, stream=True)
-    assert "".join(c.choices[0].delta.content or "" for c in stream if c.choices) == WORDS
-
-
-def test_llama_tools_and_json_schema(llama: Any) -> None:
-    answer = llama.chat.completions.create(model="up/tiny", messages=HI, tools=[WEATHER])
-    assert answer.choices[0].message.tool_calls[0].function.name == "weather"
-    schema = {"name": "fact", "schema": Fact.model_json_schema()}
-    answer = llama.chat.completions.create(
-        model="up/tiny", messages=HI, response_format={"type": "json_schema", "json_schema": schema}
-    )
-    assert Fact.model_validate_json(answer.choices[0].message.content) == Fact(name="text", count=7)
-
-
-def test_llama_embeddings_and_completions(llama: Any) -> None:
-    assert llama.embeddings.create(model="up/embed", input="abc").data[0].embedding[:2] == [3.0, 4.0]
-    assert llama.completions.create(model="up/tiny", prompt="once").choices[0].text == WORDS
-
-
-def test_llama_providers_and_the_stack_about_itself(llama: Any) -> None:
-    assert [(row.provider_id, row.api) for row in llama.providers.list()] == [("up", "inference")]
-    assert llama.providers.retrieve("up").provider_type == "remote::vllm"
-    assert llama.inspect.health().status == "OK"
-    assert llama.inspect.version().version
-    assert "/v1/chat/completions" in {row.route for row in llama.routes.list()}
-
-
-def test_llama_errors(llama: Any) -> None:
-    import llama_stack_client
-
-    with pytest.raises(llama_stack_client.NotFoundError) as unknown:
-        llama.chat.completions.create(model="up/nothing-of-this", messages=HI)
-    assert "not found" in unknown.value.body["detail"]
-    with pytest.raises(llama_stack_client.BadRequestError) as wrong:
-        llama.chat.completions.create(model="up/tiny", messages=HI, temperature=9)
-    assert wrong.value.body["error"]["detail"]["errors"][0]["loc"] == ["temperature"]
-
-
-def test_llama_provider_keys_reach_the_service(llama: Any, running: Running) -> None:
-    keyed = llama.with_options(default_headers={"X-LlamaStack-Provider-Data": '{"vllm_api_token": "mine-123456"}'})
-    keyed.chat.completions.create(model="up/tiny", messages=HI)
-    assert running.service.requests()[-1]["headers"].get("authorization") == "Bearer mine-123456"
-
-
-# ---- our own client -----------------------------------------------------------------------------------------------
-
-
-async def test_our_client_gives_what_the_stack_gives_in_process(running: Running) -> None:
-    def here(made: Any) -> Any:
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, running.stack.loop))
-
-    async def streamed(door: Any) -> list[Any]:
-        stream = await door.inference.chat_completion(model="up/tiny", messages=HI, stream=True)
-        return [piece async for piece in stream]
-
-    async with StackClient(running.url) as far:
-        assert await far.models.list_models() == await here(running.stack.models.list_models())
-        asked = {"model": "up/tiny", "messages": ECHO}
-        whole = await far.inference.chat_completion(**asked)
-        assert whole.choices == (await here(running.stack.inference.chat_completion(**asked))).choices
-        near, remote = await here(streamed(running.stack)), await streamed(far)
-        assert [piece.choices for piece in remote] == [piece.choices for piece in near]
-        for door in (far, running.stack):
-            call = door.inference.chat_completion(model="up/nothing-of-this", messages=HI)
-            with pytest.raises(NotFound, match="nothing-of-this"):
-                await (call if door is far else here(call))

@@ -1,0 +1,63 @@
+"""`stack-core run NAME|FILE`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stack_core.stack import Stack
+
+HELP = "Serve a distribution or a run file over HTTP, until Ctrl-C."
+EXAMPLE = "stack-core run notebook --port 8321"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """`NAME|FILE [--host] [--port]`"""
+    parser.add_argument("source", nargs="?", default="notebook", metavar="NAME|FILE", help="default: notebook")
+    parser.add_argument("--host", help="address to listen on (default: the run file's, else 127.0.0.1)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("LLAMA_STACK_PORT"),
+        help="port to listen on; 0 takes a free one (default: LLAMA_STACK_PORT, else the run file's, else 8321)",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        StackError: what keeps it from serving, with a hint.
+    """
+    from stack_core.errors import MissingPackage
+
+    for package in ("fastapi", "uvicorn"):
+        if find_spec(package) is None:
+            raise MissingPackage(package, needed_by="stack-core run", extra="server")
+    from stack_core.server.run import run as serve
+
+    announce = _announce_json if options.json else _announce
+    serve(options.source, host=options.host, port=options.port, announce=announce)
+
+
+def _announce(stack: Stack, url: str) -> None:
+    for row in stack.unavailable:
+        print(f"not available: {row.api} {row.provider_id}: {row.reason}", file=sys.stderr)
+    print(f"{stack.config.name} answers at {url}/v1, documented at {url}/docs; Ctrl-C stops it", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def _announce_json(stack: Stack, url: str) -> None:
+    missing = [{"api": row.api, "provider_id": row.provider_id, "reason": row.reason} for row in stack.unavailable]
+    print(json.dumps({"name": stack.config.name, "url": url, "unavailable": missing}), flush=True)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)

@@ -1,0 +1,69 @@
+"""Results on the wire: JSON bodies, and server-sent events for what is streamed."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from stack_core.errors import ProviderError
+from stack_core.wire.faults import error_of
+
+EVENT_STREAM = "text/event-stream"
+DONE = b"data: [DONE]\n\n"
+"""OpenAI's end of a stream. Clients of Llama Stack take it for JSON and fail, so it is not sent to them."""
+
+
+def encode(value: Any) -> bytes:
+    """The JSON of a result or of one streamed item."""
+    serializer = getattr(type(value), "__pydantic_serializer__", None)
+    text: bytes = to_json(value, by_alias=True) if serializer is None else serializer.to_json(value, by_alias=True)
+    return text
+
+
+def frame(value: Any) -> bytes:
+    """One event of a stream."""
+    return b"data: " + encode(value) + b"\n\n"
+
+
+def decode(kind: Any, body: bytes) -> Any:
+    """The typed result in a body.
+
+    Raises:
+        ProviderError: the server answered something else.
+    """
+    if kind is None:
+        return None
+    return _typed(kind, body)
+
+
+def decode_item(kind: Any, data: bytes) -> Any:
+    """The typed item of one event.
+
+    Raises:
+        StackError: the event is an error that came in the middle of the stream.
+    """
+    if b'"error"' in data:
+        content = from_json(data)
+        if isinstance(content, dict) and content.get("error"):
+            raise error_of(0, data)
+    return _typed(kind, data)
+
+
+def _typed(kind: Any, body: bytes) -> Any:
+    try:
+        return _adapter(kind).validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the body"
+        raise ProviderError(
+            f"the server's answer is not the expected {getattr(kind, '__name__', kind)}: {place}: {first['msg']}",
+            "is the URL that of a Llama Stack server?",
+        ) from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

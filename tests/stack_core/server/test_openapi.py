@@ -1,0 +1,65 @@
+"""The OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stack_core.apis import APIS, all_routes
+from stack_core.server.aliases import route_table
+from stack_core.server.openapi import document
+from stack_core.wire.table import openapi_path
+
+DOCUMENT = document(route_table())
+
+
+def _schema(place: dict[str, Any], kind: str = "application/json") -> dict[str, Any]:
+    schema: dict[str, Any] = place["content"][kind]["schema"]
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return DOCUMENT["components"]["schemas"][name] if name else schema
+
+
+def test_it_is_valid() -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(DOCUMENT)
+
+
+def test_every_declared_route_stands_in_it_with_its_api() -> None:
+    for route in all_routes():
+        operation = DOCUMENT["paths"][openapi_path(route.url)][route.verb.lower()]
+        assert operation["operationId"] == f"{route.api}_{route.name}"
+        assert operation["tags"] == [route.api]
+        assert operation["summary"]
+        assert {"400", "404", "default"} <= operation["responses"].keys()
+        assert not operation.get("deprecated")
+    assert [tag["name"] for tag in DOCUMENT["tags"]] == list(APIS)
+
+
+def test_operation_ids_are_unique_and_other_spellings_are_deprecated() -> None:
+    operations = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert DOCUMENT["paths"]["/v1/openai/v1/chat/completions"]["post"]["deprecated"]
+
+
+def test_a_chat_completion_has_its_request_its_result_and_its_events() -> None:
+    operation = DOCUMENT["paths"]["/v1/chat/completions"]["post"]
+    assert {"model", "messages", "tools"} <= _schema(operation["requestBody"])["properties"].keys()
+    good = operation["responses"]["200"]
+    assert "choices" in _schema(good)["properties"]
+    assert _schema(good, "text/event-stream")["title"] == "ChatCompletionChunk"
+
+
+def test_a_query_is_a_list_of_parameters() -> None:
+    parameters = DOCUMENT["paths"]["/v1/chat/completions"]["get"]["parameters"]
+    assert {row["name"]: row["in"] for row in parameters} == dict.fromkeys(
+        ("after", "limit", "model", "order"), "query"
+    )
+
+
+def test_no_result_is_204_and_a_path_argument_is_a_string() -> None:
+    operation = DOCUMENT["paths"]["/v1/models/{model_id}"]["delete"]
+    assert "204" in operation["responses"]
+    assert operation["parameters"] == [
+        {"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    ]
