@@ -1,7 +1,7 @@
 """What a verb gives back: plain objects that a notebook can keep, compute with and show.
 
-Every result knows its text or its frame, its usage, cost and trace, and how to display itself; what it looks like is the
-business of `render/`, which is imported at the first display.
+Every result knows its text or its frame, its usage, cost and trace, and how to display itself; what it looks like is
+the business of `render/`, which is imported at the first display.
 """
 
 from __future__ import annotations
@@ -252,6 +252,9 @@ class Report(Shown):
     kind: ClassVar[str] = "report"
     checks: list[Check]
     code: str = ""
+    title: str = "doctor"
+    say: str = ""
+    """The verdict in words, where counting the checks would say less."""
 
 
 @dataclass(repr=False)

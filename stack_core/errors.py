@@ -124,8 +124,13 @@ class NotFound(RequestError):
     code = "not_found"
 
     def __init__(self, kind: str, id: str, known: Iterable[str] = (), hint: str | None = None) -> None:
-        close = nearest(id, known)
-        super().__init__(f"{kind} {id!r} not found", hint or (f"did you mean {' or '.join(close)}?" if close else None))
+        names = list(known)
+        close = nearest(id, names) or nearest(id.rpartition("/")[2], names)
+        if close:
+            hint = hint or f"did you mean {' or '.join(close)}?"
+        elif names:
+            hint = hint or f"there is {', '.join(names[:6])}{' and more' if len(names) > 6 else ''}"
+        super().__init__(f"{kind} {id!r} not found", hint)
         self.kind, self.id, self.nearest = kind, id, close
 
 

@@ -81,6 +81,11 @@ class Stack:
         return await self._door.call(route, args)
 
     @property
+    def providers_by_key(self) -> Mapping[Key, Provider]:
+        """(API, provider id) → provider, with those that did not start."""
+        return self._providers
+
+    @property
     def unavailable(self) -> list[Unavailable]:
         """What the run file has and cannot run here."""
         rows = [
@@ -125,7 +130,8 @@ async def _assemble(stack: Stack, stores: _Stores, access: Access, exits: AsyncE
     inference = {name: p for (api, name), p in stack._providers.items() if api == "inference"}
     only = next(iter(inference)) if len(inference) == 1 else None
     registered = configured(config.registered_resources.models, only)
-    models = ModelRouter(ResourceTable("model", Model, stores.metadata(), registered), inference)
+    off = {row.provider_id: row.variable for row in config.off if row.api == "inference"}
+    models = ModelRouter(ResourceTable("model", Model, stores.metadata(), registered), inference, off)
     completions = Completions(*await stores.completions())
     about = About(list(stack._providers.values()))
     middleware = [access.middleware, stack.spending.middleware, completions.middleware]
@@ -210,12 +216,10 @@ def _refuse_unset(config: RunConfig) -> None:
     if not config.unset:
         return
     names = list(dict.fromkeys(missing.name for missing in config.unset))
-    places = "; ".join(f"{missing.where} needs {missing.name}" for missing in config.unset)
-    raise ConfigError(
-        f"{'variables are' if len(names) > 1 else 'a variable is'} not set: {places}",
-        "; ".join(f"export {name}=…" for name in names),
-        where=config.unset[0].where,
-    )
+    hint = "; ".join(f"export {name}=…" for name in names)
+    first, *others = config.unset
+    more = "".join(f"; {missing.where}: {missing.name} is not set" for missing in others)
+    raise ConfigError(f"the variable {first.name} is not set{more}", hint, where=first.where)
 
 
 def _idle_sections(config: RunConfig) -> list[Unavailable]:

@@ -15,7 +15,7 @@ def html(report: Report, room: Room) -> str:
     lines = "".join(_line(check, room) for check in room.some(_sorted(report)))
     cut = note(rows_note(room, len(report.checks), None, "checks", "checks"))
     body = f'<div class="lsv-body"><ul class="lsv-checks">{lines}</ul>{cut}</div>'
-    return root(head("stack", "doctor", esc(_verdict(report))) + body, "list", card=True)
+    return root(head("stack", esc(report.title), esc(_verdict(report))) + body, "list", card=True)
 
 
 def _line(check: Check, room: Room) -> str:
@@ -29,6 +29,8 @@ def _sorted(report: Report) -> list[Check]:
 
 
 def _verdict(report: Report) -> str:
+    if report.say:
+        return report.say
     total = len(report.checks)
     bad, warn = (sum(check.status == status for check in report.checks) for status in ("bad", "warn"))
     if not bad and not warn:
@@ -40,7 +42,7 @@ def _verdict(report: Report) -> str:
 
 def plain(report: Report, room: Room) -> str:
     """The report for a terminal."""
-    lines = [f"doctor: {_verdict(report)}"]
+    lines = [f"{report.title}: {_verdict(report)}"]
     for check in room.some(_sorted(report)):
         fix = f"  →  {room.short(check.fix)}" if check.fix else ""
         lines.append(f"  {_SIGNS[check.status][0]} {room.short(check.name)}: {room.short(check.message)}{fix}")

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
         NotFound: nothing of this name can be fetched.
         ConfigError: it could not be fetched.
     """
-    from stack_core.pull import pull
+    from stack_core.weights import pull
 
     folder = pull(options.name, _progress if sys.stderr.isatty() else None)
     print(json.dumps({"name": options.name, "path": str(folder)}) if options.json else folder)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 from stack_core.apis._call import Call
 from stack_core.apis.models import Model, ModelList, Models, ModelSource, RegisterModelRequest
-from stack_core.errors import InvalidRequest, NotFound, StackError
+from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, StackError
 from stack_core.resources import ResourceTable
 
 LISTING_SECONDS = 5.0
@@ -27,10 +27,16 @@ class Serving(Protocol):
 
 
 class ModelRouter(Models):
-    """Answers the Models API, and finds the provider of a call that names a model."""
+    """Answers the Models API, and finds the provider of a call that names a model.
 
-    def __init__(self, table: ResourceTable[Model], providers: Mapping[str, Serving]) -> None:
-        self._table, self._providers = table, providers
+    Args:
+        off: provider id → the variable that is not set, for providers that the run file has and that are switched off.
+    """
+
+    def __init__(
+        self, table: ResourceTable[Model], providers: Mapping[str, Serving], off: Mapping[str, str] | None = None
+    ) -> None:
+        self._table, self._providers, self._off = table, providers, off or {}
         self._listed: dict[str, list[Model]] = {}
 
     async def __call__(self, call: Call) -> Any:
@@ -48,11 +54,11 @@ class ModelRouter(Models):
 
     async def _find(self, name: str) -> tuple[str, str]:
         if (registered := await self._table.get(name)) is not None:
-            if registered.provider_id not in self._providers:
-                raise NotFound("provider", registered.provider_id, self._providers)
+            self._present(registered.provider_id)
             return registered.provider_id, registered.provider_resource_id
         provider_id, slash, upstream = name.partition("/")
-        if slash and provider_id in self._providers:
+        if slash and (provider_id in self._providers or provider_id in self._off):
+            self._present(provider_id)
             return provider_id, upstream
         offered = await self._offered()
         same = [model for model in offered if model.provider_resource_id == name]
@@ -83,8 +89,7 @@ class ModelRouter(Models):
     async def register_model(self, request: RegisterModelRequest) -> Model:
         """Give a provider's model an id of your own."""
         provider_id = request.provider_id or self._only_provider()
-        if provider_id not in self._providers:
-            raise NotFound("provider", provider_id, self._providers)
+        self._present(provider_id)
         model = Model(
             identifier=request.model_id,
             provider_id=provider_id,
@@ -111,6 +116,15 @@ class ModelRouter(Models):
                 f"{model_id} is its provider's own and cannot be removed", "allowed_models limits a list"
             )
         raise NotFound("model", model_id, await self._table.all())
+
+    def _present(self, provider_id: str) -> None:
+        """Refuse a provider that is not there, with the variable that would switch it on."""
+        if provider_id in self._providers:
+            return
+        if (variable := self._off.get(provider_id)) is not None:
+            message = f"{provider_id} is switched off: {variable} is not set"
+            raise ProviderUnavailable(message, f"export {variable}=…", provider_id=provider_id)
+        raise NotFound("provider", provider_id, self._providers)
 
     def _only_provider(self) -> str:
         if len(self._providers) == 1:

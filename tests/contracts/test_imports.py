@@ -32,7 +32,7 @@ MAY: dict[str, set[str]] = {
     "tape": {"apis", "resources", "storage", "context"},
     "providers": {"apis", "context", "storage", "http"},
     "short_form": {"providers"},
-    "pull": {"providers"},
+    "weights": {"providers"},
     "config": {"short_form", "substitution", "distributions"},
     "resolver": {"apis", "resources", "routers", "telemetry", "context", "storage", "providers", "config"},
     "stack": {"apis", "resources", "routers", "storage", "config", "resolver", "telemetry", "tape", "context"},
@@ -40,8 +40,8 @@ MAY: dict[str, set[str]] = {
     "server": {"stack", "apis", "wire", "config", "distributions", "context"},
     "client": {"stack", "apis", "wire", "config", "context", "http"},
     "transport": {"stack", "apis", "wire", "config", "context", "http", "server"},
-    "cli": {"stack", "apis", "config", "distributions", "providers", "server", "pull", "resolver"},
-    "": {"stack", "client", "pull"},
+    "cli": {"stack", "apis", "config", "distributions", "providers", "server", "weights", "resolver"},
+    "": {"stack", "client", "weights"},
     "__main__": {"cli"},
 }
 """Part of stack_core → the parts it may import besides those open to all. The empty name is the package itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ async def test_closing_a_stream_early_closes_the_provider_and_stores_nothing(tmp
         stream = await stack.inference.chat_completion(model="echo/one", messages=say("a b c d"), stream=True)
         await anext(stream)
         await stream.aclose()
-        assert stack._providers["inference", "echo"].instance.closed_streams == 1
+        assert stack.providers_by_key["inference", "echo"].instance.closed_streams == 1
         assert (await stack.inference.list_chat_completions()).data == []
 
 
@@ -162,7 +163,7 @@ async def test_mistakes_are_reported_together_before_anything_is_built(tmp_path:
     text = caught.value.message + (caught.value.hint or "")
     for words in ("2 mistakes", "providers.inference[0].config.modles", "'models'", "providers.inference[1]", "ollama"):
         assert words in text
-    assert list(tmp_path.iterdir()) == []
+    assert os.listdir(tmp_path) == []
 
 
 async def test_an_unknown_type_alone_keeps_its_class_and_place(tmp_path: Path) -> None:
@@ -191,7 +192,9 @@ async def test_a_store_that_cannot_be_written_refuses_the_stack(tmp_path: Path) 
 
 async def test_unset_variables_refuse_the_stack_with_the_fix(tmp_path: Path) -> None:
     config = run_file(tmp_path, {**ECHO, "config": {"api_key": "${env.NO_SUCH_KEY}"}})
-    with pytest.raises(ConfigError, match=r"providers\.inference\[0\]\.config\.api_key needs NO_SUCH_KEY") as caught:
+    with pytest.raises(
+        ConfigError, match=r"providers\.inference\[0\]\.config\.api_key: the variable NO_SUCH_KEY is not set"
+    ) as caught:
         async with Stack.open(config):
             pass
     assert caught.value.hint == "export NO_SUCH_KEY=…"
@@ -259,7 +262,7 @@ async def test_an_access_rule_that_cannot_be_read_has_a_place(tmp_path: Path) ->
 
 async def test_providers_are_entered_and_left(tmp_path: Path) -> None:
     async with Stack.open(run_file(tmp_path)) as stack:
-        echo = stack._providers["inference", "echo"].instance
+        echo = stack.providers_by_key["inference", "echo"].instance
         assert echo.entered
         await stack.inference.chat_completion(model="echo/one", messages=say("kept"))
         assert await echo.store.get("last") == "kept"
@@ -301,3 +304,12 @@ async def test_log_levels_are_set_and_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"logging\.all.*loud"):
         async with Stack.open(run_file(tmp_path, logging={"all": "loud"})):
             pass
+
+
+async def test_a_switched_off_provider_says_what_switches_it_on(tmp_path: Path) -> None:
+    off = {**ECHO, "provider_id": "${env.NO_SUCH_VARIABLE:+moon}"}
+    models = [{"model_id": "smart", "provider_id": "moon", "provider_model_id": "one"}]
+    async with Stack.open(run_file(tmp_path, ECHO, off, registered_resources={"models": models})) as stack:
+        for name in ("smart", "moon/one"):
+            with pytest.raises(ProviderUnavailable, match="moon is switched off: NO_SUCH_VARIABLE is not set"):
+                await stack.inference.chat_completion(model=name, messages=say("x"))

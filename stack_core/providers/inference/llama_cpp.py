@@ -97,7 +97,19 @@ class LlamaCpp(Inference):
         self._starting: dict[str, asyncio.Lock] = {}
 
     async def __aenter__(self) -> Self:
-        return self
+        """Refuse to start where no file can be used; while one can, the others are listed with their problem.
+
+        Raises:
+            ConfigError: the first file's fault.
+        """
+        faults = []
+        for name in self._files.paths:
+            try:
+                self._files.check(name)
+                return self
+            except ConfigError as error:
+                faults.append(error)
+        raise faults[0]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -26,7 +27,7 @@ def gathered(*chunks: ChatCompletionChunk) -> ChatCompletion:
 @given(st.text(), st.lists(st.integers(0, 50), max_size=8))
 def test_text_is_there_exactly_once(text: str, cuts: list[int]) -> None:
     edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(edges)]
     answer = gathered(chunk({"role": "assistant"}), *(chunk({"content": piece}) for piece in pieces), chunk({}, "stop"))
     assert answer.choices[0].message.content == text
     assert answer.choices[0].finish_reason == "stop"

@@ -19,7 +19,7 @@ import openai
 import pytest
 import yaml
 
-from stack_core.pull import PULLABLE
+from stack_core.weights import PULLABLE
 from tests.upstream import Upstream, upstream
 
 pytestmark = pytest.mark.slow

@@ -34,7 +34,9 @@ class EngineClient(OpenAICompatible):
 
 
 class _SocketUpstream(Upstream):
-    """Connects to a Unix socket. Nothing is repeated: an engine that ended is reported and started anew."""
+    """Connects to a Unix socket, anew for each call: the server drops a connection after a hundred calls or a few idle
+    seconds, and to find that out costs more than to connect. Nothing is repeated: an engine that ended is reported and
+    started anew."""
 
     def __init__(self, config: ServiceConfig, provider_id: str, socket: str) -> None:
         super().__init__(config, provider_id)
@@ -44,7 +46,8 @@ class _SocketUpstream(Upstream):
     def client(self) -> AsyncClient:
         """The pooled client."""
         if self._client is None:
-            self._client = open_client(network=Network(timeout=SLOWEST), uds=self._socket, retries=0)
+            once = {"connection": "close"}
+            self._client = open_client(network=Network(timeout=SLOWEST), headers=once, uds=self._socket, retries=0)
         return self._client
 
     async def target(self) -> Target:

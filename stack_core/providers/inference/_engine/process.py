@@ -78,7 +78,7 @@ class Engine:
         try:
             await engine._introduce(settings, where)
         except BaseException:  # also a cancelled call must not leave a process behind
-            await engine.close()
+            await engine.close(patience=0.2)  # one that loads does not see the end of its stdin
             raise
         return engine
 

@@ -162,6 +162,14 @@ async def test_a_file_that_the_engine_refuses(tmp_path: Path) -> None:
         assert children() == []
 
 
+async def test_many_calls_in_a_row(engine: LlamaCpp) -> None:
+    """The server drops a connection that has carried a hundred calls."""
+    for _ in range(250):
+        await said(engine, ask(max_tokens=1))
+    (child,) = children()
+    assert len(child.net_connections("unix")) < 8
+
+
 async def test_first_calls_at_once_start_one_process(engine: LlamaCpp) -> None:
     answers = await asyncio.gather(*(said(engine, ask()) for _ in range(5)))
     assert len(set(answers)) == 1

