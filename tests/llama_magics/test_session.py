@@ -357,7 +357,7 @@ def test_the_python_object(lab: Notebook) -> None:
     assert "fast" in [model.identifier for model in lab["models"].data]
     lab.run("messages = [{'role': 'user', 'content': 'x'}]")
     lab.run("chunks = stack.client.inference.chat_completion(model='fast', messages=messages, stream=True)")
-    assert len(lab["chunks"]) > 3
+    assert len(list(lab["chunks"])) > 3
     lab.run("reply = stack.openai.chat.completions.create(model='fast', messages=messages)")
     assert lab["reply"].choices[0].message.content == WORDS
     error = lab.fails("stack.ask('x', params={'upstream': {'status': 429}})", RateLimited)
