@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from stack_core import context, http
-from stack_core.apis import APIS, protocol
-from stack_core.apis._bind import Bound
+from stack_core.apis._bind import ApiHolder
 from stack_core.apis._declare import Route
-from stack_core.errors import InvalidRequest, ProviderTimeout, ProviderUnavailable, StackError, nearest
+from stack_core.errors import InvalidRequest, ProviderTimeout, ProviderUnavailable, StackError
 from stack_core.redaction import redact
 from stack_core.wire.faults import error_of
 from stack_core.wire.requests import outgoing, streams
@@ -19,7 +18,7 @@ from stack_core.wire.results import EVENT_STREAM, decode, decode_item
 _PROVIDER_DATA = "X-LlamaStack-Provider-Data"
 
 
-class StackClient:
+class StackClient(ApiHolder):
     """A stack behind a server. Its APIs are attributes, as those of `Stack` are.
 
     Args:
@@ -105,16 +104,6 @@ class StackClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __getattr__(self, name: str) -> Bound:
-        if name in APIS:
-            bound = self.__dict__[name] = Bound(protocol(name), self)
-            return bound
-        close = nearest(name, APIS)
-        raise AttributeError(f"no API {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *APIS]
 
     def __repr__(self) -> str:
         return f"StackClient({redact(self.base_url)!r})"

@@ -9,12 +9,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stack_core.apis import APIS, protocol
-from stack_core.apis._bind import Bound, Door
+from stack_core.apis._bind import ApiHolder, Bound, Door
 from stack_core.apis._declare import Route
 from stack_core.apis.models import Model
 from stack_core.config import RunConfig, StoreReference, load_config
-from stack_core.errors import ConfigError, Unsupported, nearest
+from stack_core.errors import ConfigError, Unsupported
 from stack_core.redaction import redact, scrubber
 from stack_core.resolver import Injection, Key, Provider, build, plan
 from stack_core.resources import ResourceTable
@@ -45,7 +44,7 @@ class Unavailable(NamedTuple):
     fix: str | None
 
 
-class Stack:
+class Stack(ApiHolder):
     """An open stack. Its APIs are attributes: `await stack.inference.chat_completion(model=…, messages=[…])`.
 
     Made by `Stack.open`, never directly.
@@ -94,16 +93,6 @@ class Stack:
             if p.error is not None
         ]
         return rows + self._missing_stores + _idle_sections(self.config)
-
-    def __getattr__(self, name: str) -> Bound:
-        if name in APIS:
-            bound = self.__dict__[name] = Bound(protocol(name), self)
-            return bound
-        close = nearest(name, APIS)
-        raise AttributeError(f"no API {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *APIS]
 
 
 @asynccontextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from stack_core.apis import APIS, protocol
 from stack_core.apis._declare import Route, routes_of
 from stack_core.errors import nearest
 
@@ -40,3 +42,21 @@ def _method(route: Route, door: Door) -> Callable[..., Awaitable[Any]]:
     method.__name__, method.__qualname__, method.__doc__ = route.name, route.id, route.doc
     method.__signature__ = inspect.Signature(route.params)  # type: ignore[attr-defined]  # what help() and completion show
     return method
+
+
+class ApiHolder(ABC):
+    """Whatever has the APIs as attributes: an open stack, a client. A subclass is the door of its own APIs."""
+
+    @abstractmethod
+    async def call(self, route: Route, args: dict[str, Any]) -> Any:
+        """Carry out a route (see `Door`)."""
+
+    def __getattr__(self, name: str) -> Bound:
+        if name in APIS:
+            bound = self.__dict__[name] = Bound(protocol(name), self)
+            return bound
+        close = nearest(name, APIS)
+        raise AttributeError(f"no API {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *APIS]

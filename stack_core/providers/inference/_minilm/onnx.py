@@ -27,7 +27,7 @@ class OnnxMiniLM:
     """The model of a weights file, run by onnxruntime."""
 
     def __init__(self, weights: Path) -> None:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]  # an extra
+        import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]  # an extra
 
         tensors = read_safetensors(weights)
         graph = _Graph()
