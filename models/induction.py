@@ -1,7 +1,7 @@
 # mypy: disable-error-code="import-not-found"
 """A starting point that can copy: a previous-token head and an induction head, wired by hand.
 
-A tiny model that starts from noise sits for hours on the plateau before it copies names it has never seen.
+In a trial, a tiny model that started from noise learned the forms of answers and no copying of new names.
 Here layer 0 is given a head that looks one token back and layer 1 a head that finds where the current token
 stood before and repeats what followed it. Only weight values change: the file stays an ordinary Llama.
 

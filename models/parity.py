@@ -28,8 +28,10 @@ from models.tokenizer import token_id
 from models.train import CHECKPOINT, CONFIG, RUN, TOKENIZER
 
 # The largest difference that each kind may show in a log-probability above LIKELY; the card has the figures.
-TOLERANCE = {"f32": 0.05, "f16": 0.05, "q8_0": 1.0}
+# F32 and F16 judge the export. Q8_0 also rounds weights and activations, which unlikely tokens feel most.
+TOLERANCE = {"f32": 0.05, "f16": 0.05, "q8_0": 1.5}
 LIKELY = -12.0
+SAME_ANSWERS = 0.95  # share of greedy answers that must be equal
 ODD_TEXTS = [
     "naïve café Überraschung", "東京タワー 🙂👩‍👩‍👧", "a\u00a0b\u3000c\u200bd", "don't CAN'T we'LL I'D",
     "  lead\n\n\n  x \t\ty ",
@@ -53,10 +55,14 @@ class Report:
     largest_difference: float
 
     @property
-    def passed(self) -> bool:
-        exact = self.kind == "q8_0" or self.greedy_equal >= 0.95 * self.greedy_asked
+    def faithful(self) -> bool:
+        """The same text and, within the tolerance, the same numbers."""
         same_text = self.tokenizer_mismatches == self.template_mismatches == 0
-        return same_text and exact and self.largest_difference <= TOLERANCE[self.kind]
+        return same_text and self.largest_difference <= TOLERANCE[self.kind]
+
+    @property
+    def passed(self) -> bool:
+        return self.faithful and self.greedy_equal >= SAME_ANSWERS * self.greedy_asked
 
 
 @dataclass

@@ -26,7 +26,7 @@ def smoke(folder: Path, seconds: float) -> bool:
     print(report)
     with Engine(path) as engine:
         print(engine.message({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}))
-    return report.passed
+    return report.faithful  # nothing is learned yet, so greedy answers hang by a hair
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found, no-untyped-call"
-"""Train the tutorial model on this machine's CPU: `python -m models.train --minutes 36`.
+"""Train the tutorial model on this machine's CPU: `python -m models.train --minutes 52`.
 
 Everything is drawn from a seed. The schedule follows the wall clock, so a slower machine sees fewer tokens in
 the same time. A run is resumed from its folder by giving the same command again.
@@ -170,7 +170,7 @@ def note(progress: Progress, batch: Batch, answers: float, drill: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RUN)
-    parser.add_argument("--minutes", type=float, default=36)
+    parser.add_argument("--minutes", type=float, default=52)
     parser.add_argument("--tokens", type=int, default=3072, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)

@@ -112,6 +112,9 @@ def calculator(draw: Draw) -> Sample:
     messages = [user(question), call(name, {parameter: expression})]
     if draw.chance(0.6):
         messages += result_turns(draw)
+        for _ in range(draw.one([0, 0, 0, 1, 2])):
+            question, expression = problem(draw)
+            messages += [user(question), call(name, {parameter: expression}), *result_turns(draw)]
     return Sample("calculator", messages, [tool])
 
 

@@ -79,29 +79,31 @@ def _first_name(text: str) -> str:
     return " ".join(run)
 
 
+def _question(draw: Draw, facts: list[Fact], left_open: list[str]) -> tuple[str, str]:
+    """A question about the facts and its answer, or now and then one that they do not answer."""
+    if not draw.chance(0.18):
+        return draw.one(facts).ask(draw)
+    asked = draw.one(left_open) if left_open and draw.chance(0.7) else _without_answer(draw, facts)
+    return asked, UNKNOWN
+
+
 def grounded(draw: Draw) -> Sample:
-    """One to `draw.most_facts` facts and one or two questions about them."""
-    crowded = draw.most_facts >= 5 and draw.chance(0.06)
-    about_one = not crowded and draw.chance(0.35)
-    if about_one:
+    """One to `draw.most_facts` facts and one to four questions: each further question is a cheap lesson."""
+    crowded, left_open = draw.most_facts >= 5 and draw.chance(0.06), list[str]()
+    if not crowded and draw.chance(0.35):
         facts, left_open = dossier(draw, draw.integer(1, draw.most_facts))
     else:
         facts = _facts(draw, draw.integer(6, 12) if crowded else draw.integer(1, draw.most_facts))
-        left_open = []
     context = _passages(draw, [f.sentence for f in facts])
-    absent = draw.chance(0.2)
-    if absent:
-        asked = draw.one(left_open) if about_one and draw.chance(0.7) else _without_answer(draw, facts)
-        question, answer = asked, UNKNOWN
-    else:
-        question, answer = draw.one(facts).ask(draw)
+    question, answer = _question(draw, facts, left_open)
+    task = "absent" if answer == UNKNOWN else "grounded"
     messages: list[Message]
     if draw.chance(0.7):
         messages = [user(draw.phrase(PROMPTS).format(c=context, q=question))]
     else:
         messages = [system(draw.phrase(SYSTEM_PROMPTS).format(c=context)), user(question)]
     messages.append(assistant(answer))
-    if draw.chance(0.2):
-        again, answer_again = draw.one(facts).ask(draw)
-        messages += [user(again), assistant(answer_again)]
-    return Sample("absent" if absent else "grounded", messages)
+    for _ in range(draw.one([0, 0, 0, 1, 1, 2, 3, 3])):
+        again, answer = _question(draw, facts, left_open)
+        messages += [user(again), assistant(answer)]
+    return Sample(task, messages)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models import names
 from models.chat import Sample, assistant, system, user
 from models.draw import Draw, words
-from models.tasks.facts import COLOURS, JOBS
+from models.tasks.facts import COLOURS, FOODS, GOODS, JOBS
 from models.tasks.grounded import UNKNOWN
 
 COLUMNS = words(
@@ -14,6 +16,12 @@ COLUMNS = words(
 QUESTIONS = ["What is the {1} of {0}?", "{1} of {0}?", "Look up the {1} of {0}.", "Which {1} has {0}?",
              "What's the {1} of {0}?", "Tell me the {1} of {0}.", "What {1} does {0} have?",
              "Find the {1} of {0}.", "Give the {1} of {0}.", "What is {0}'s {1}?"]
+FRAMES = ["{t}\n\n{q}", "Table:\n{t}\n\nQuestion: {q}", "Context:\n{t}\nQuestion: {q}", "{q}\n\n{t}",
+          "Given this table:\n{t}\n{q}"]
+
+
+def _ware(draw: Draw) -> str:
+    return draw.one(FOODS + GOODS)
 
 
 def _value(draw: Draw, column: str) -> str:
@@ -36,21 +44,30 @@ def _print(draw: Draw, header: list[str], rows: list[list[str]]) -> str:
 
 
 def table(draw: Draw) -> Sample:
-    """Two to six rows, one or two value columns, one question."""
-    kind = draw.one([names.first_name, names.place, names.thing, names.firm])
-    keys = sorted({kind(draw) for _ in range(draw.integer(2, 6))}, key=lambda _: draw.random.random())
+    """Two to six rows, one or two value columns, one to three questions."""
+    kind = draw.one([names.first_name, names.place, names.thing, names.firm, _ware])
+    keys = list(dict.fromkeys(kind(draw) for _ in range(draw.integer(2, 6))))
     columns = draw.several(COLUMNS, draw.integer(1, 2))
     rows = [[key, *(_value(draw, column) for column in columns)] for key in keys]
     text = _print(draw, ["name", *columns], rows)
+    question, answer = _look_up(draw, rows, columns, kind)
+    frame = draw.phrase(FRAMES)
+    messages = [user(frame.format(t=text, q=question)), assistant(answer)]
+    if draw.chance(0.25):
+        messages[:1] = [system(f"Answer from the table.\n{text}"), user(question)]
+    for _ in range(draw.one([0, 0, 1, 2])):
+        question, answer = _look_up(draw, rows, columns, kind)
+        messages += [user(question), assistant(answer)]
+    return Sample("table", messages)
+
+
+def _look_up(
+    draw: Draw, rows: list[list[str]], columns: list[str], kind: Callable[[Draw], str]
+) -> tuple[str, str]:
+    """A question for one cell and its answer; sometimes for a name that is not in the table."""
     row, at = draw.one(rows), draw.integer(1, len(columns))
     key, answer = row[0], f"The {columns[at - 1]} of {row[0]} is {row[at]}."
     if draw.chance(0.12):
-        key, answer = kind(draw), UNKNOWN
-        if key in keys:
-            return table(draw)
-    question = draw.phrase(QUESTIONS).format(key, columns[at - 1])
-    if draw.chance(0.25):
-        return Sample("table", [system(f"Answer from the table.\n{text}"), user(question), assistant(answer)])
-    frame = draw.phrase(["{t}\n\n{q}", "Table:\n{t}\n\nQuestion: {q}", "Context:\n{t}\nQuestion: {q}",
-                         "{q}\n\n{t}", "Given this table:\n{t}\n{q}"])
-    return Sample("table", [user(frame.format(t=text, q=question)), assistant(answer)])
+        key = kind(draw)
+        answer = next((f"The {columns[at - 1]} of {key} is {r[at]}." for r in rows if r[0] == key), UNKNOWN)
+    return draw.phrase(QUESTIONS).format(key, columns[at - 1]), answer
