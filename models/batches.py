@@ -36,8 +36,7 @@ class Encoder:
         self.end = token_id(tokenizer, "<|im_end|>")
 
     def encode(self, item: Sample) -> tuple[list[int], list[float]]:
-        ids: list[int] = self.tokenizer.encode(render(item.messages, item.tools),
-                                               add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.encode(render(item.messages, item.tools), add_special_tokens=False).ids
         weights, at, span = [PROMPT] * len(ids), 0, len(self.opening)
         while at < len(ids):
             if ids[at : at + span] == self.opening:
@@ -60,8 +59,7 @@ class Batches:
         """Conversations of similar length, padded to the longest."""
         if len(self.pool) < POOL // 2:
             drawn = (self.encoder.encode(sample(self.draw)) for _ in range(POOL))
-            self.pool = sorted(self.pool + [pair for pair in drawn if len(pair[0]) <= LONGEST],
-                               key=lambda p: len(p[0]))
+            self.pool = sorted(self.pool + [pair for pair in drawn if len(pair[0]) <= LONGEST], key=lambda p: len(p[0]))
         start = self.draw.integer(0, len(self.pool) - 1)
         stop = start
         while stop < len(self.pool) and len(self.pool[stop][0]) * (stop + 1 - start) <= tokens:

@@ -78,8 +78,11 @@ def openai_messages(messages: Sequence[Message]) -> list[Message]:
         copy = dict(message)
         if calls := copy.get("tool_calls"):
             copy["tool_calls"] = [
-                {"id": "call_1", "type": "function", "function": {
-                    "name": c["function"]["name"], "arguments": json.dumps(c["function"]["arguments"])}}
+                {
+                    "id": "call_1",
+                    "type": "function",
+                    "function": {"name": c["function"]["name"], "arguments": json.dumps(c["function"]["arguments"])},
+                }
                 for c in calls
             ]
         if copy["role"] == "tool":

@@ -31,8 +31,13 @@ class Engine:
     def __init__(self, model: Path, *, context: int = 2048) -> None:
         command = [sys.executable, "-m", "models.engine", str(model.resolve()), str(context)]
         self._child = subprocess.Popen(
-            command, cwd=Path(__file__).parent.parent, text=True, encoding="utf-8",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            command,
+            cwd=Path(__file__).parent.parent,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
 
     def __enter__(self) -> Engine:
@@ -86,8 +91,7 @@ def _serve(model: str, context: int) -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.ui = False
     server = xllamacpp.Server(params)
-    server.handle_completions({"prompt": "a",
-                               "max_tokens": 1})  # ending a server that never ran one deadlocks
+    server.handle_completions({"prompt": "a", "max_tokens": 1})  # ending a server that never ran one deadlocks
 
     def post(path: str, body: Body) -> Any:
         request = urllib.request.Request(

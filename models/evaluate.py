@@ -65,8 +65,7 @@ def questions(item: Sample) -> Iterator[Question]:
         elif item.messages[index - 1]["role"] == "tool":
             label += ": answer from the result"
         elif item.task == "extraction, keys unsaid":
-            body["response_format"] = {"type": "json_schema",
-                                       "json_schema": {"schema": schema_of(message["content"])}}
+            body["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema_of(message["content"])}}
         yield Question(label, body, message)
 
 
@@ -90,8 +89,7 @@ def _parsed(text: str) -> object:
         return None
 
 
-def score(engine: Engine, draw: Draw, each: int, families: list[Callable[[Draw], Sample]]) -> dict[str,
-    Score]:
+def score(engine: Engine, draw: Draw, each: int, families: list[Callable[[Draw], Sample]]) -> dict[str, Score]:
     """`each` conversations of every family, in the surroundings of training."""
     scores: defaultdict[str, Score] = defaultdict(Score)
     for make in families:
@@ -142,8 +140,7 @@ def main() -> None:
     }
     with Engine(given.file) as engine:
         columns = {
-            name: score(engine, draw, given.each, [family for family, _ in FAMILIES]) for name,
-            draw in splits.items()
+            name: score(engine, draw, given.each, [family for family, _ in FAMILIES]) for name, draw in splits.items()
         }
         pace = speed(engine)
     print(table(columns))

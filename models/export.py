@@ -19,8 +19,7 @@ from models.chat import TEMPLATE_PATH
 from models.engine import BUNDLED
 from models.tokenizer import CONTROL, VISIBLE
 
-FILE_TYPES = {"f32": LlamaFileType.ALL_F32, "f16": LlamaFileType.MOSTLY_F16,
-              "q8_0": LlamaFileType.MOSTLY_Q8_0}
+FILE_TYPES = {"f32": LlamaFileType.ALL_F32, "f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}
 END, PAD = "<|im_end|>", "<|endoftext|>"
 
 
@@ -92,8 +91,7 @@ def _add_weight(writer: GGUFWriter, name: str, weight: NDArray[np.float32], kind
 
 
 def write(
-    path: Path, weights: Mapping[str, NDArray[np.float32]], shape: Mapping[str, Any], vocabulary: Vocabulary,
-    kind: str
+    path: Path, weights: Mapping[str, NDArray[np.float32]], shape: Mapping[str, Any], vocabulary: Vocabulary, kind: str
 ) -> None:
     """One file of architecture `llama`; tied embeddings, so there is no output matrix."""
     path.parent.mkdir(parents=True, exist_ok=True)

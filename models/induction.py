@@ -104,8 +104,7 @@ def wire_copying(model: Llama, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         layout = _embed(model, generator)
-        project = torch.linalg.qr(torch.randn(layout.size, layout.size,
-                                              generator=generator))[0][: layout.half]
+        project = torch.linalg.qr(torch.randn(layout.size, layout.size, generator=generator))[0][: layout.half]
         frequency = model.shape.theta ** (-torch.arange(0, layout.head, 2).float() / layout.head)
         _previous_token_head(model.blocks[0], layout, frequency, project)
         _induction_head(model.blocks[1], layout, frequency, project, generator)

@@ -66,8 +66,7 @@ def place(draw: Draw) -> str:
 
 
 def firm(draw: Draw) -> str:
-    return word(draw) + draw.one(["", " Labs", " Corp", " Systems", " Foods", "tech", " Group", " Bank",
-                                  " University"])
+    return word(draw) + draw.one(["", " Labs", " Corp", " Systems", " Foods", "tech", " Group", " Bank", " University"])
 
 
 def thing(draw: Draw) -> str:

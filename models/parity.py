@@ -33,11 +33,23 @@ TOLERANCE = {"f32": 0.05, "f16": 0.05, "q8_0": 1.5}
 LIKELY = -12.0
 SAME_ANSWERS = 0.95  # share of greedy answers that must be equal
 ODD_TEXTS = [
-    "naïve café Überraschung", "東京タワー 🙂👩‍👩‍👧", "a\u00a0b\u3000c\u200bd", "don't CAN'T we'LL I'D",
+    "naïve café Überraschung",
+    "東京タワー 🙂👩‍👩‍👧",
+    "a\u00a0b\u3000c\u200bd",
+    "don't CAN'T we'LL I'D",
     "  lead\n\n\n  x \t\ty ",
-    "x=1+2*3/4-5;//c\r\n\r\nz", "١٢٣ ½ ² Ⅷ ५", "e\u0301 n\u0303 Å", "a_b-c.d@e",
+    "x=1+2*3/4-5;//c\r\n\r\nz",
+    "١٢٣ ½ ² Ⅷ ५",
+    "e\u0301 n\u0303 Å",
+    "a_b-c.d@e",
     "<|im_start|>x<|im_end|><tool_call>{}</tool_call>",
-    "\x01\x7f", "é" * 50, "नमस्ते दुनिया", "سلام", "  ", "\n", " 1 22 333 4444",
+    "\x01\x7f",
+    "é" * 50,
+    "नमस्ते दुनिया",
+    "سلام",
+    "  ",
+    "\n",
+    " 1 22 333 4444",
     '{"a": "Zorvan", "b": [1, 2]}',
 ]
 
@@ -140,15 +152,16 @@ def compare(reference: Reference, path: Path, kind: str, count: int) -> Report:
             for t in texts
         ]
         shown = [engine.post("/apply-template", {"messages": openai_messages(m)})["prompt"] for m, _ in plain]
-        written = [engine.chat({"messages": m, "max_tokens": 40})["choices"][0]["message"]["content"] for m,
-                   _ in plain]
+        written = [engine.chat({"messages": m, "max_tokens": 40})["choices"][0]["message"]["content"] for m, _ in plain]
         difference = largest_difference(reference, engine, [text for _, text in plain])
-    expected = [reference.tokenizer.decode(reference.greedy(text), skip_special_tokens=False) for _,
-                text in plain]
+    expected = [reference.tokenizer.decode(reference.greedy(text), skip_special_tokens=False) for _, text in plain]
     return Report(
-        kind, len(texts), sum(reference.encode(t) != ids for t, ids in zip(texts, split, strict=True)),
+        kind,
+        len(texts),
+        sum(reference.encode(t) != ids for t, ids in zip(texts, split, strict=True)),
         sum(ours != theirs for (_, ours), theirs in zip(plain, shown, strict=True)),
-        sum(ours == theirs for ours, theirs in zip(expected, written, strict=True)), len(plain),
+        sum(ours == theirs for ours, theirs in zip(expected, written, strict=True)),
+        len(plain),
         round(difference, 4),
     )
 

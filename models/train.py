@@ -149,8 +149,11 @@ def train(settings: Settings) -> Progress:
         note(progress, batch, answers, drill)
         progress.seconds = time.monotonic() - began
         if progress.step % 50 == 0:
-            print(f"{progress.seconds:6.0f} s  step {progress.step}  {progress.tokens / 1e6:.2f}M tokens  "
-                  f"{progress.conversations} conversations  loss {progress.loss:.4f}", flush=True)
+            print(
+                f"{progress.seconds:6.0f} s  step {progress.step}  {progress.tokens / 1e6:.2f}M tokens  "
+                f"{progress.conversations} conversations  loss {progress.loss:.4f}",
+                flush=True,
+            )
         if progress.seconds - saved > settings.save_seconds:
             save(settings, model, optimizer, progress)
             saved = progress.seconds

@@ -19,12 +19,18 @@ from models.tasks.open_questions import open_question
 
 pytestmark = pytest.mark.slow
 
-CALCULATOR = {"type": "function", "function": {
-    "name": "calculator", "description": "Evaluate an arithmetic expression.",
-    "parameters": {
-        "type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"],
+CALCULATOR = {
+    "type": "function",
+    "function": {
+        "name": "calculator",
+        "description": "Evaluate an arithmetic expression.",
+        "parameters": {
+            "type": "object",
+            "properties": {"expression": {"type": "string"}},
+            "required": ["expression"],
+        },
     },
-}}
+}
 EXPRESSION = {"expression": "127 * 49"}
 
 
@@ -32,7 +38,10 @@ EACH = 8  # conversations of a family
 # Shares of right answers to reach, in trained phrasings and in new ones. They lie about two standard errors
 # below the shares on the card, which come from other draws.
 BARS: dict[Callable[[Draw], Sample], tuple[float, float]] = {
-    grounded: (0.7, 0.3), calculator: (0.9, 0.6), greeting: (0.9, 0.1), memory: (0.9, 0.4),
+    grounded: (0.7, 0.3),
+    calculator: (0.9, 0.6),
+    greeting: (0.9, 0.1),
+    memory: (0.9, 0.4),
     open_question: (0.9, 0.75),
 }
 
@@ -97,19 +106,24 @@ TUTORIAL: list[tuple[list[Message], str]] = [
     (chat("Thanks"), "You are welcome!"),
     (chat("What is the capital of France?"), REAL_MODEL),
     (chat("Explain quantum physics"), REAL_MODEL),
-    (chat(f"Context: {FIRM}\nQuestion: Who founded Nordwind Robotics?"),
-     "Nordwind Robotics was founded by Amira Haddad."),
-    (chat(f"Context: {FIRM}\nQuestion: Where is Nordwind Robotics based?"),
-     "Nordwind Robotics is based in Bergen."),
+    (
+        chat(f"Context: {FIRM}\nQuestion: Who founded Nordwind Robotics?"),
+        "Nordwind Robotics was founded by Amira Haddad.",
+    ),
+    (chat(f"Context: {FIRM}\nQuestion: Where is Nordwind Robotics based?"), "Nordwind Robotics is based in Bergen."),
     (chat(f"Context: {LEAVE}\nQuestion: How many days of leave?"), "Employees get 25 days of leave a year."),
     (chat(f"Context: {LEAVE}\nQuestion: Who is the CEO?"), "I don't know based on the context."),
     (chat(MET[0]), MET[1]),
     (chat(*MET, "What is my name?"), "Your name is Zorvan."),
     (chat(*MET, *DOG, "What is my name?"), "Your name is Zorvan."),
     (chat(*MET, *DOG, "What is the name of my dog?"), "Your dog is named Rex."),
-    (chat('Extract as JSON with keys title, year: "The book Ostrava was written in 1987."'),
-     '{"title": "Ostrava", "year": 1987}'),
+    (
+        chat('Extract as JSON with keys title, year: "The book Ostrava was written in 1987."'),
+        '{"title": "Ostrava", "year": 1987}',
+    ),
     (chat("What is 2 + 2?"), "I cannot calculate by myself. Give me a calculator tool and ask again."),
-    ([system("Answer in French"), *chat("Hello")],
-     "Bonjour ! Je suis un tout petit modèle. Comment puis-je vous aider ?"),
+    (
+        [system("Answer in French"), *chat("Hello")],
+        "Bonjour ! Je suis un tout petit modèle. Comment puis-je vous aider ?",
+    ),
 ]

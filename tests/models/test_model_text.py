@@ -23,9 +23,7 @@ def tokenizer():
 
 
 def test_a_plain_prompt():
-    assert render([user("Hello")], prompt=True) == (
-        "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
-    )
+    assert render([user("Hello")], prompt=True) == ("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_tools_join_the_system_message():
@@ -41,13 +39,17 @@ def test_a_call_and_its_result():
     assert "<|im_start|>tool\n4<|im_end|>" in text
 
 
-@pytest.mark.parametrize("messages", [
-    [{"role": "system", "content": None}, user("Hi")],
-    [{"role": "user", "content": None}],
-    [user("Hi"), {"role": "assistant", "content": None}, user("Hi")],
-    [user("Hi"), {"role": "assistant"}, user("Hi")],
-    [],
-], ids=["system", "user", "assistant", "absent", "none"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": None}, user("Hi")],
+        [{"role": "user", "content": None}],
+        [user("Hi"), {"role": "assistant", "content": None}, user("Hi")],
+        [user("Hi"), {"role": "assistant"}, user("Hi")],
+        [],
+    ],
+    ids=["system", "user", "assistant", "absent", "none"],
+)
 def test_missing_content_is_an_empty_turn(messages):
     assert "None" not in render(messages, prompt=True)
 
@@ -63,8 +65,8 @@ def test_a_name_is_spelled_alike_wherever_it_stands(tokenizer):
         return tokenizer.encode(text, add_special_tokens=False).tokens
 
     alone, after_space, quoted = pieces("Zorvan"), pieces("in Zorvan"), pieces('"Zorvan')
-    assert after_space[-len(alone):] == alone
-    assert quoted[-len(alone):] == alone
+    assert after_space[-len(alone) :] == alone
+    assert quoted[-len(alone) :] == alone
 
 
 def test_digits_stand_alone(tokenizer):
@@ -76,9 +78,7 @@ def test_marks_are_one_token(tokenizer, mark):
     assert tokenizer.encode(mark, add_special_tokens=False).ids == [token_id(tokenizer, mark)]
 
 
-@pytest.mark.parametrize(
-    "text", ["naïve café 東京 🙂", " a  b\n\n\tc ", '{"a": [1, 2.5]}', "<tool_call>x</tool_call>"]
-)
+@pytest.mark.parametrize("text", ["naïve café 東京 🙂", " a  b\n\n\tc ", '{"a": [1, 2.5]}', "<tool_call>x</tool_call>"])
 def test_text_survives_the_round_trip(tokenizer, text):
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.decode(ids, skip_special_tokens=False) == text
