@@ -12,11 +12,11 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from benchmarks import calls, engine, serving, starting
+from benchmarks import calls, engine, kernel, serving, starting
 from benchmarks.measure import Figure
 from benchmarks.upstream import service
 
-PARTS = ("calls", "server", "start", "engine")
+PARTS = ("calls", "server", "start", "kernel", "engine")
 
 
 def measure(parts: list[str], *, installed: bool) -> list[Figure]:
@@ -30,6 +30,8 @@ def measure(parts: list[str], *, installed: bool) -> list[Figure]:
             found += shown(serving.measure(url, stores))
         if "start" in parts:
             found += shown(starting.measure(stores))
+        if "kernel" in parts:
+            found += shown(kernel.measure(stores))
         if "engine" in parts:
             found += shown(asyncio.run(engine.measure(stores)))
         if installed:
