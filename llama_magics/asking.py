@@ -6,10 +6,12 @@ The cell (`verbs/ask.py`) and the Python twin (`twin.py`) both come here, so tha
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from llama_magics.opened import ModelInfo, Opened
@@ -18,7 +20,9 @@ from llama_magics.results import Answer, Comparison, ErrorNote
 from llama_magics.schema import Schema
 from llama_magics.session import Chat, Session
 from stack_core import context
+from stack_core.apis.inference import ChatCompletionRequest
 from stack_core.errors import InvalidRequest, StackError
+from stack_core.redaction import is_secret
 
 RESERVED = {
     "messages": "the question is the text",
@@ -86,8 +90,7 @@ def ask(session: Session, question: Question, view: View | None = None) -> Outco
     """
     opened = session.opened()
     names = list(dict.fromkeys(question.models)) or [session.model(opened)]
-    for name in question.params.keys() & RESERVED.keys():
-        raise InvalidRequest(f"-p {name}=… is not a sampling parameter", RESERVED[name])
+    _check_params(question.params)
     chat = _chat(session, question, names)
     runs = [_Run(name) for name in names]
     body = _request(question, chat, session.settings.system)
@@ -113,6 +116,18 @@ def ask(session: Session, question: Question, view: View | None = None) -> Outco
     if view is not None:
         view.finish(result)
     return Outcome(result, stopped or next((run.error for run in runs if run.error), None))
+
+
+def _check_params(params: dict[str, Any]) -> None:
+    """Refuse what the question says in other ways, and a slip of the pen. Any other name may be one that only the
+    model's service knows."""
+    known = ChatCompletionRequest.model_fields
+    for name in params:
+        if name in RESERVED:
+            raise InvalidRequest(f"-p {name}=… is not a sampling parameter", RESERVED[name])
+        close = get_close_matches(name, known, n=1, cutoff=0.9)
+        if name not in known and close:
+            raise InvalidRequest(f"-p {name}=…: no such parameter", f"did you mean {close[0]}?")
 
 
 async def _all(opened: Opened, runs: Sequence[_Run], body: dict[str, Any], emit: Any) -> None:
@@ -166,6 +181,8 @@ def _chat(session: Session, question: Question, names: Sequence[str]) -> Chat | 
         if question.reset:
             raise InvalidRequest("--reset needs the chat's name", "%stack ask -c NAME --reset")
         return None
+    if not question.chat.strip():
+        raise InvalidRequest("-c: a chat's name is empty", "such as -c trip")
     if len(names) > 1:
         raise InvalidRequest("a chat remembers one answer, so it can ask one model only", "leave out -c, or one model")
     return Chat() if question.reset else session.chats.get(question.chat, Chat())
@@ -219,6 +236,14 @@ def _cost(reply: Reply, info: ModelInfo | None) -> float | None:
     return (reply.usage.input_tokens * info.price[0] + reply.usage.output_tokens * info.price[1]) / 1e6
 
 
+_EXPORT = re.compile(r"export ([A-Z0-9_]+)=…")
+
+
+def remedy(hint: str | None) -> str | None:
+    """A hint as a notebook can follow it: a shell's `export` does not reach a kernel that runs."""
+    return hint and _EXPORT.sub(lambda m: f"%stack key {m[1]}" if is_secret(m[1]) else f"%env {m[1]}=…", hint)
+
+
 def note(error: StackError, intact: str | None = None) -> ErrorNote:
     """An error as a cell shows it."""
-    return ErrorNote(type(error).__name__, error.message, error.hint, getattr(error, "where", None), intact)
+    return ErrorNote(type(error).__name__, error.message, remedy(error.hint), getattr(error, "where", None), intact)

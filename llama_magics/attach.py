@@ -40,7 +40,11 @@ def content(text: str, files: Sequence[str | Path], folder: Path) -> str | list[
 
 
 def _read(name: str | Path, folder: Path) -> bytes:
+    if not str(name).strip():
+        raise InvalidRequest("-a: a file's name is empty", "such as -a photo.png")
     path = folder / Path(name).expanduser()
+    if path.is_dir():
+        raise InvalidRequest(f"{name} is a folder", "attach the files in it, each with -a")
     if not path.is_file():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = None if nearest(path.name, beside) else "paths are relative to the notebook's folder"

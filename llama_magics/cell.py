@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from keyword import iskeyword
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,8 @@ class Cell:
     def _expand(self, written: str) -> str:
         if "{" not in written and "$" not in written:
             return written
+        if self.raw and "{{" in written:
+            return written  # IPython would make one brace of two
         names = _Names(self.local)
         expanded: str = self.shell.var_expand(written, depth=_FAR, formatter=names)  # type: ignore[no-untyped-call]  # IPython
         return expanded
@@ -177,9 +180,13 @@ def _read(magics: StackMagics, state: Session, line: str, body: str | None, loca
     read_line.silent = silent
     cell = Cell(magics, state, verb, read_line, body, local)
     _check_words(verb, read_line.words)
-    if (out := read_line.options.get("out")) is not None and not str(cell.text(out)).isidentifier():
-        raise InvalidRequest(f"-o {out}: not a variable's name")
+    if (out := read_line.options.get("out")) is not None and not _is_name(cell.text(out)):
+        raise InvalidRequest(f"-o {out}: not a variable's name", "such as -o answer")
     return cell
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 def _check_words(verb: Verb, words: list[Word]) -> None:

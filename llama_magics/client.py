@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from llama_magics import faults
 from stack_core.apis import APIS
 from stack_core.errors import nearest
 
@@ -78,7 +79,8 @@ class Client:
             async def work(_: Any) -> Any:
                 return await method(*args, **kwargs)
 
-            found = session.run(work)
+            with faults.briefly(session):
+                found = session.run(work)
             if hasattr(found, "__aiter__"):
                 return _items(session, found)
             return found.data if bare else found
@@ -98,7 +100,8 @@ def _items(session: Session, stream: Any) -> Iterator[Any]:
         await stream.aclose()
 
     try:
-        while (item := session.run(following)) is not None:
-            yield item
+        with faults.briefly(session):
+            while (item := session.run(following)) is not None:
+                yield item
     finally:
         session.run(close)

@@ -50,7 +50,10 @@ def _match(context: CompletionContext) -> Any:
         return {"completions": []}
     fragment = re.search(r"[^\s,]*$", match["rest"])
     found = fragment[0] if fragment else ""
-    words = candidates(match["rest"][: len(match["rest"]) - len(found)].split(), found, cell=match[1] == "%%")
+    before = match["rest"][: len(match["rest"]) - len(found)]
+    if before.endswith(","):  # another of `a,b`: what stands there is not a word of its own yet
+        before = before.removesuffix(before.split()[-1])
+    words = candidates(before.split(), found, cell=match[1] == "%%")
     hits = [SimpleCompletion(text=word, type="keyword") for word in words if word.startswith(found)]
     return {"completions": hits, "matched_fragment": found, "suppress": bool(hits)}
 
@@ -69,7 +72,8 @@ def candidates(before: list[str], found: str, *, cell: bool) -> Iterable[str]:
         return _dashed((*verb.options, *ALWAYS))
     last = next((o for o in OPTIONS.values() if before[-1] in (f"-{o.short}", f"--{o.name}") and not o.switch), None)
     if last is not None:
-        return {"model": _models(), "chat": _chats(), "format": FORMATS}.get(last.name, ())
+        tables = {"model": _models, "chat": _chats, "format": lambda: list(FORMATS), "param": _params}
+        return tables.get(last.name, list)()
     return _words(verb.name, before[1:])
 
 
@@ -84,7 +88,7 @@ def _words(verb: str, before: list[str]) -> Iterable[str]:
     tables: dict[str, Callable[[], Iterable[str]]] = {
         "ask": _models,
         "use": _stacks,
-        "help": lambda: [*VERBS, "models"],
+        "help": lambda: [*VERBS, "declare", "status", "models"],
         "show": lambda: _shown(before),
         "pull": lambda: ["minilm", "ollama/"],
         "key": _keys,
@@ -106,6 +110,13 @@ def _models() -> list[str]:
     state = _session()
     opened = state.stacks.get(state.current or "") if state else None
     return sorted(opened.names) if opened else []
+
+
+def _params() -> list[str]:
+    from llama_magics.asking import RESERVED
+    from stack_core.apis.inference import ChatCompletionRequest
+
+    return [f"{name}=" for name in ChatCompletionRequest.model_fields if name not in RESERVED]
 
 
 def _chats() -> list[str]:

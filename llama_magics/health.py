@@ -35,12 +35,20 @@ def provider_lines(session: Session, opened: Opened) -> list[ProviderLine]:
     return lines
 
 
+def answers(lines: list[ProviderLine], models: Mapping[str, str], name: str | None) -> bool:
+    """Whether the provider behind a model works, as far as its name tells which one that is."""
+    provider = models.get(name or "", name or "").partition("/")[0]
+    behind = [line for line in lines if line.api == "inference" and line.provider_id == provider]
+    return all(line.status == "OK" for line in behind)
+
+
 def next_steps(lines: list[ProviderLine], models: Mapping[str, str], default: str | None) -> list[tuple[str, str]]:
     """What to do with a stack that has just been opened."""
     steps: list[tuple[str, str]] = []
-    if default:
+    if default and answers(lines, models, default):
         steps.append(('%stack ask "hi"', f"a first answer from {default}"))
-    if len(models) > 1:
-        steps.append((f'%stack ask {",".join(list(models)[:2])} "hi"', "the same question to both"))
+    ready = [alias for alias in models if answers(lines, models, alias)]
+    if len(ready) > 1:
+        steps.append((f'%stack ask {",".join(ready[:2])} "hi"', "the same question to both"))
     steps += [(line.fix, f"turns {line.provider_id} on") for line in lines if line.status == "Off" and line.fix][:1]
     return steps or [("%stack help models", "how to get a model")]

@@ -133,7 +133,8 @@ def variable(name: str) -> str:
         entry = expand({"providers": {"inference": [f"{name}?"]}}, {})["providers"]["inference"][0]
     except UnknownProvider as error:
         raise InvalidRequest(
-            f"{name!r} is neither a provider nor a variable", error.hint or "for instance `%stack key openai`"
+            f"{name!r} is neither a provider nor a variable",
+            hint if (hint := error.hint or "").startswith("did you mean") else "for instance `%stack key openai`",
         ) from error
     match = _SWITCH.match(str(entry["provider_id"])) or _SWITCH.match(str(entry["config"].get("api_key", "")))
     if match is None:

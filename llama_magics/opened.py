@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stack_core.errors import NotFound, StackError, Unsupported
+from stack_core.errors import ConfigError, NotFound, StackError, Unsupported, nearest
 
 if TYPE_CHECKING:
     from stack_core.config import RunConfig
@@ -60,6 +60,21 @@ class Opened:
         if not faults or not all(faults):
             return None
         return next((fault for fault in faults if not isinstance(fault, Unsupported)), faults[0])
+
+    async def default_fault(self) -> ConfigError | None:
+        """Why the configured default model cannot be: it is no alias, of no provider here, and listed by none."""
+        if self.config is None or not (name := self.config.default_model) or name in self.config.aliases:
+            return None
+        provider, slash, _ = name.partition("/")
+        here = {row.provider_id for row in self.config.providers.get("inference", [])}
+        here |= {row.provider_id for row in self.config.off}
+        if slash and provider in here:
+            return None
+        if name in {word for model in await self.models() for word in (model.identifier, model.provider_resource_id)}:
+            return None
+        close = nearest(name, [*self.config.aliases, *self.names])
+        hint = f"did you mean {' or '.join(close)}?" if close else "name an alias of `models`, or provider_id/model"
+        return ConfigError(f"there is no model {name!r}", hint, where="default")
 
     async def info(self, model: str) -> ModelInfo:
         """What is known of a model, asked once; only its name where the stack cannot say in time."""

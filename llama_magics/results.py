@@ -7,7 +7,7 @@ the business of `render/`, which is imported at the first display.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 JSON = dict[str, Any]
 
@@ -27,6 +27,18 @@ class Shown:
     """A result that displays itself as one MIME bundle (see `render/__init__.py`)."""
 
     kind: ClassVar[str]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Every result has these: what a kind has no field for is None or empty, and its text the plain form."""
+            if name in ("usage", "cost", "trace"):
+                return None
+            if name == "code":
+                return ""
+            if name == "text":
+                return repr(self)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def to_dict(self) -> JSON:
         """The result as plain data, JSON-ready."""
@@ -65,7 +77,7 @@ class Answer(Shown):
     seconds: float = 0.0
     first_token_seconds: float | None = None
     trace: str | None = None
-    """Trace id; `%stack trace ID` shows it once traces have a view."""
+    """Trace id; `%stack trace ID` shows its spans."""
     finish_reason: str | None = None
     reasoning: str | None = None
     tool_calls: list[ToolStep] = field(default_factory=list)
@@ -149,6 +161,8 @@ class Declared(Shown):
     code: str = ""
     next_steps: list[tuple[str, str]] = field(default_factory=list)
     """(command, what it does)"""
+    answers: bool = True
+    """Whether the provider of the default model works."""
 
 
 @dataclass(repr=False)

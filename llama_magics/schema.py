@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 
 from llama_magics.jsonschema import faults
 from stack_core.errors import InvalidRequest, NotFound, ProviderError, nearest
@@ -91,7 +92,7 @@ def schema_of(given: Any, namespace: Mapping[str, Any], folder: Path) -> Schema:
         return _from_mapping(given, repr(dict(given)))
     if not isinstance(given, str) or not given.strip():
         raise InvalidRequest(
-            f"a schema is a line, a mapping or a Pydantic class, not {type(given).__name__}",
+            f"a schema is a line, a mapping or a Pydantic class, not {_kind(given)}",
             'such as "title, year int"',
         )
     text = given.strip()
@@ -107,8 +108,19 @@ def schema_of(given: Any, namespace: Mapping[str, Any], folder: Path) -> Schema:
     return _from_line(text)
 
 
+def _kind(given: Any) -> str:
+    return "empty" if isinstance(given, str) else type(given).__name__
+
+
 def _from_class(model: type[BaseModel], code: str) -> Schema:
-    return Schema(model.__name__, model.model_json_schema(), model.model_validate, False, code)
+    try:
+        schema = model.model_json_schema()
+    except (PydanticUserError, AttributeError) as error:  # BaseModel itself is refused by an AttributeError
+        why = str(error).partition("\n")[0]
+        raise InvalidRequest(
+            f"{model.__name__} has no JSON Schema: {why}", "give a subclass of BaseModel whose fields are JSON types"
+        ) from error
+    return Schema(model.__name__, schema, model.model_validate, False, code)
 
 
 def _from_mapping(schema: Mapping[str, Any], code: str) -> Schema:
@@ -130,17 +142,26 @@ def _from_file(text: str, folder: Path) -> Schema:
     path = (folder / text).expanduser()
     if not path.is_file():
         raise NotFound("schema file", text, [p.name for p in path.parent.glob("*.json")])
-    from stack_core.config import read_yaml
+    from stack_core.yaml_text import read_yaml
 
-    data = read_yaml(path.read_text("utf-8"), text)
+    try:
+        written = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{text} cannot be read: {error}", "a schema file is JSON or YAML in UTF-8") from error
+    data = _loads(written, text) if path.suffix == ".json" else read_yaml(written, text)
     if not isinstance(data, Mapping):
         raise InvalidRequest(f"{text} is no JSON Schema", "it must hold a mapping")
     return _from_mapping(data, repr(text))
 
 
 def _from_line(line: str) -> Schema:
-    fields = dict(_field(part) for part in split(line))
-    model = create_model("answer", __config__=ConfigDict(extra="forbid"), **fields)
+    given = [_field(part) for part in split(line)]
+    fields = dict(given)
+    if twice := next((name for name, _ in given if [n for n, _ in given].count(name) > 1), None):
+        raise InvalidRequest(f"schema: the field {twice!r} is named twice")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a field may be called `json` or `schema`
+        model = create_model("answer", __config__=ConfigDict(extra="forbid"), **fields)
 
     def check(data: Any) -> Any:
         return model.model_validate(data).model_dump()
@@ -215,4 +236,7 @@ def _loads(text: str, label: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"{label}: not valid JSON: {error}") from error
+        raise InvalidRequest(
+            f"{label}, line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}",
+            'keys and texts stand in double quotes: {"type": "object"}',
+        ) from error

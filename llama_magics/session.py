@@ -15,7 +15,7 @@ from llama_magics.loop import Emit, Loop, Work
 from llama_magics.opened import Opened, enter
 from llama_magics.results import Usage
 from stack_core import context
-from stack_core.errors import ConfigError, NotFound
+from stack_core.errors import ConfigError, NotFound, ProviderUnavailable
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -31,6 +31,7 @@ class Settings(Protocol):
     distribution: str
     model: str
     system: str
+    tracebacks: bool
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Defaults:
     distribution: str = "notebook"
     model: str = ""
     system: str = ""
+    tracebacks: bool = False
 
 
 @dataclass
@@ -165,20 +167,26 @@ class Session:
         manager = Stack.open(source, env=self.keys.mapping())
         opened = self._enter(config.name, manager, source if written is None else written)
         opened.config = config
-        if (fault := opened.fault()) is not None:
+        if (fault := opened.fault() or self.run(lambda _: opened.default_fault())) is not None:
             self.run(lambda _: opened.close())
             raise fault
         opened.names = {*config.aliases, *([config.default_model] if config.default_model else [])}
         return self._replace(opened)
 
     def connect(self, url: str) -> Opened:
-        """Use a running server."""
+        """Use a running server. Its URL may end in `/` or `/v1`: it is one and the same."""
         from stack_core import StackClient
 
+        url = url.rstrip("/").removesuffix("/v1")
         opened = self._enter(url, StackClient(url), url)
         opened.location = url
         try:
             self.run(lambda _: opened.stack.inspect.health())
+        except NotFound as error:
+            self.run(lambda _: opened.close())
+            raise ProviderUnavailable(
+                f"what answers at {url} is no stack", "start one with `stack-core run notebook`"
+            ) from error
         except BaseException:
             self.run(lambda _: opened.close())
             raise

@@ -49,10 +49,9 @@ def bundle_of(result: Shown, form: str) -> dict[str, Any]:
     """One form of a result, with plain text beside it for where that form cannot be shown."""
     bundle = result._repr_mimebundle_()
     plain = bundle["text/plain"]
-    if form == "text":
-        return {"text/plain": render.scrub(getattr(result, "text", None) or plain)}
-    if form == "code":
-        return {"text/plain": render.scrub(getattr(result, "code", "") or plain)}
+    if form in ("text", "code"):
+        whole = getattr(result, form, None) or plain
+        return {"text/plain": render.bounded(whole, getattr(result, "bound", None), form)}
     if form == "json":
         vendor: Any = next((value for mime, value in bundle.items() if mime.startswith("application/vnd.")), {})
         return {"application/json": vendor, "text/plain": _json(vendor)}

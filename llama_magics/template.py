@@ -7,6 +7,7 @@ again, and everything that is no template (a single brace, JSON, LaTeX, `{% … 
 from __future__ import annotations
 
 import builtins
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -124,6 +125,8 @@ def value(slot: Slot, namespace: Namespace, text: str) -> Any:
             str(found)
     except (UndefinedError, SecurityError) as error:
         raise InvalidRequest(f"{_place(text, slot)}: {error.message}", "Nothing was sent.") from error
+    except Exception as error:  # what a notebook's own objects raise can be anything
+        raise InvalidRequest(f"{_place(text, slot)}: {type(error).__name__}: {error}", "Nothing was sent.") from error
     return found
 
 
@@ -170,10 +173,20 @@ def _slot(text: str, start: int, end: int) -> Slot | None:
             return None
         raise InvalidRequest(
             f"line {text.count(chr(10), 0, start) + 1}: {text[start:end]!r} is not a valid template: {error.message}",
-            "a template is one expression, {{ name }}; --raw sends the text as it is",
+            _hint(str(error.message)),
         ) from error
     names = frozenset(meta.find_undeclared_variables(parsed)) | _used(environment, expression)
     return Slot(start, end, expression.strip(), evaluate, names)
+
+
+def _hint(message: str) -> str:
+    """What to do about an expression that is not valid: the nearest filter where one is unknown."""
+    unknown = re.match(r"No (filter|test) named '(\w+)'", message)
+    if unknown is None:
+        return "a template is one expression, {{ name }}; --raw sends the text as it is"
+    known = _environment().filters if unknown[1] == "filter" else _environment().tests
+    close = nearest(unknown[2], [name for name in known if name.isidentifier()])
+    return f"did you mean {' or '.join(close)}?" if close else "Jinja's own filters are there, no others"
 
 
 def _used(environment: SandboxedEnvironment, expression: str) -> frozenset[str]:

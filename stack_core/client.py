@@ -152,6 +152,8 @@ def _checked_url(base_url: str) -> str:
         raise InvalidRequest(f"{base_url!r} is not a URL: {error}", "such as http://localhost:8321") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise InvalidRequest(f"{base_url!r} is not an http or https URL", "such as http://localhost:8321")
+    if url.port is not None and url.port > 65535:
+        raise InvalidRequest(f"{url.port} is no port (0 to 65535)", "such as http://localhost:8321")
     return text
 
 

@@ -7,22 +7,22 @@ where the source is YAML, its line.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from stack_core import short_form
 from stack_core.errors import ConfigError, nearest
 from stack_core.redaction import redact, secrets_in
 from stack_core.substitution import Substitution, Unset
+from stack_core.yaml_text import compose, read_yaml
 
-_CONDITIONAL = re.compile(r"\$\{env\.([A-Z0-9_]+):\+([^}]*)\}")
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+VERSION = 2
+"""The version of the run file that is read here."""
 
 
 class Section(BaseModel):
@@ -75,6 +75,16 @@ class ModelEntry(BaseModel):
     provider_model_id: str | None = None
     model_type: Literal["llm", "embedding", "rerank"] = "llm"
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("metadata")
+    @classmethod
+    def _price_is_readable(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        """A price that cannot be counted with would fail every call instead of the declaration."""
+        price = metadata.get("price")
+        known = isinstance(price, dict) and price.keys() <= {"input", "output"}
+        if price is not None and not (known and all(isinstance(rate, int | float) for rate in price.values())):
+            raise ValueError("price must be {input, output} in US dollars per million tokens")
+        return metadata
 
 
 class Resources(BaseModel):
@@ -185,27 +195,16 @@ def load_config(source: str | Path | Mapping[str, Any], env: Mapping[str, str] |
     raw, label, text = _read(source)
     try:
         return _build(raw, label, {**(env or {}), **os.environ})
+    except RecursionError:
+        raise ConfigError(
+            f"{label or 'the cell'} holds itself", "a YAML alias may not stand inside its anchor"
+        ) from None
     except ConfigError as error:
         line = _line(text, error.where) if text and error.where else None
         if line is None and label is None:
             raise
         place = f"{label or 'the cell'}{f', line {line}' if line else ''}"
         raise type(error)(f"{place}: {error.message}", error.hint) from error.__cause__
-
-
-def read_yaml(text: str, label: str = "the cell") -> Any:
-    """Plain data from YAML.
-
-    Raises:
-        ConfigError: with line and column.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{label}{place}: not valid YAML: {what}", "check indentation, colons and quotes") from error
 
 
 def _read(source: str | Path | Mapping[str, Any]) -> tuple[Any, str | None, str | None]:
@@ -227,7 +226,10 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Any, str | None, str 
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    return read_yaml(text, str(path)), path.name, text
+    raw = read_yaml(text, str(path))
+    if isinstance(raw, dict) and "distribution_spec" in raw:
+        raw = short_form.from_build_file(raw, path.parent.name)
+    return raw, path.name, text
 
 
 def _build(raw: Any, label: str | None, env: Mapping[str, str]) -> RunConfig:
@@ -236,6 +238,10 @@ def _build(raw: Any, label: str | None, env: Mapping[str, str]) -> RunConfig:
         raise ConfigError(
             f"a stack is declared by a mapping, and this is {kind}", "begin with `name: lab`; to ask, use %%stack ask"
         )
+    if str(raw.get("version") or VERSION) != str(VERSION):
+        raise ConfigError(
+            f"run files of version {raw['version']} are not read here", f"write version: {VERSION}", where="version"
+        )
     substitution = Substitution(env)
     full = short_form.expand(raw, env)
     data = substitution.apply(full)
@@ -243,7 +249,7 @@ def _build(raw: Any, label: str | None, env: Mapping[str, str]) -> RunConfig:
     data["providers"] = {api: [row for row in rows if not _is_off(row)] for api, rows in data["providers"].items()}
     resources = data.get("registered_resources")
     if isinstance(resources, dict):
-        data["registered_resources"] = {kind: _registered(rows) for kind, rows in resources.items()}
+        data["registered_resources"] = {k: _registered(rows) for k, rows in resources.items() if rows is not None}
     try:
         config = RunConfig.model_validate({**data, "unset": tuple(substitution.unset), "off": off, "source": label})
     except ValidationError as error:
@@ -259,7 +265,7 @@ def _off(before: Mapping[str, list[Any]], after: Mapping[str, list[Any]]) -> Ite
     """The providers whose id came out empty, with the variable that would switch them on."""
     for api, rows in after.items():
         for row, written in zip(rows, before[api], strict=True):
-            if _is_off(row) and (match := _CONDITIONAL.fullmatch(str(written.get("provider_id")))):
+            if _is_off(row) and (match := short_form.CONDITIONAL.fullmatch(str(written.get("provider_id")))):
                 yield Off(api, match[2], str(row.get("provider_type")), match[1])
 
 
@@ -301,7 +307,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
 
 def _line(text: str, where: str) -> int | None:
     """The line of a path such as `providers.inference[0].config.url`; of its nearest parent where it is not there."""
-    node = yaml.compose(text, Loader=_Loader)
+    node = compose(text)
     line: int | None = None
     for part in where.replace("[", ".[").split("."):
         found = _child(node, part)

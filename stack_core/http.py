@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import random
 import ssl
 import time
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.request import getproxies
 
 from httpx2 import (
@@ -43,7 +44,7 @@ from httpx2 import (
     TransportError,
     create_ssl_context,
 )
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stack_core.errors import ConfigError
 from stack_core.version import __version__
@@ -78,6 +79,7 @@ LONGEST_WAIT = 60.0
 RETRIED = frozenset({408, 409, 429})
 _LIMITS = Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=60)
 _HOPELESS = (b"insufficient_quota", b"enforced_spend_limit_reached")
+_HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$")]
 _FAILED_BEFORE_ANSWER = (ConnectTimeout, NetworkError, RemoteProtocolError)
 
 
@@ -118,7 +120,7 @@ class Network(_Settings):
     tls: TLS | None = None
     proxy: Proxies | None = None
     timeout: float | Timeouts | None = Field(None, description="Seconds for everything, or connect and read apart.")
-    headers: dict[str, str] | None = Field(None, description="Sent with every request.")
+    headers: dict[str, _HeaderValue] | None = Field(None, description="Sent with every request.")
 
 
 def open_client(
@@ -153,17 +155,24 @@ def open_client(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a service asks to wait, from `retry-after-ms` or `Retry-After` (seconds, fractions or a date)."""
     try:
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return _seconds(headers["retry-after-ms"]) / 1000
     except (KeyError, ValueError):
         text = headers.get("retry-after", "")
     try:
-        return max(0.0, float(text))
+        return _seconds(text)
     except ValueError:
         pass
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
         return None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not math.isfinite(seconds):
+        raise ValueError("no number of seconds")
+    return max(0.0, seconds)
 
 
 def body_of(response: Response) -> AsyncIterable[bytes]:
@@ -281,7 +290,10 @@ class _Transport(AsyncBaseTransport):
             return None
         secure = url.startswith("https:")
         tls = TLS(verify=self._proxies.cacert or self._tls.verify) if secure else None
-        return Proxy(url, ssl_context=_tls_context(tls.model_dump_json()) if tls else None)
+        try:
+            return Proxy(url, ssl_context=_tls_context(tls.model_dump_json()) if tls else None)
+        except (ValueError, InvalidURL):
+            raise ConfigError("network.proxy is not the address of a proxy", "write it like http://host:3128") from None
 
 
 async def _repeatable(response: Response) -> bool:

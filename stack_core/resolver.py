@@ -101,13 +101,11 @@ def plan(config: RunConfig) -> Plan:
     Raises:
         ConfigError: every mistake in one error; the first one's class where there is only one.
     """
-    faults: list[ConfigError] = []
+    faults = [_no_api(api, f"apis[{index}]") for index, api in enumerate(config.apis or []) if not _is_api(api)]
     out = Plan({}, {}, [])
     for api, entries in config.providers.items():
-        if api not in _registry.api_names():
-            close = nearest(api, _registry.api_names())
-            hint = f"did you mean {close[0]!r}?" if close else None
-            faults.append(ConfigError(f"{api!r} is no API", hint, where=f"providers.{api}"))
+        if not _is_api(api):
+            faults.append(_no_api(api, f"providers.{api}"))
             continue
         for index, entry in enumerate(entries if config.enabled(api) else []):
             where = f"providers.{api}[{index}]"
@@ -140,15 +138,29 @@ async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dic
     return drawn.providers
 
 
+def _is_api(name: str) -> bool:
+    return name in _registry.api_names()
+
+
+def _no_api(name: str, where: str) -> ConfigError:
+    close = nearest(name, _registry.api_names())
+    return ConfigError(f"{name!r} is no API", f"did you mean {close[0]!r}?" if close else None, where=where)
+
+
 def _add(out: Plan, api: str, entry: ProviderEntry, where: str) -> None:
     provider = Provider(api, str(entry.provider_id or entry.provider_type.rpartition("::")[2]), entry.provider_type)
     key = (api, provider.provider_id)
     if key in out.providers:
-        raise ConfigError(
+        twice = ConfigError(
             f"two {api} providers have the id {provider.provider_id!r}", "give one another provider_id", where=where
         )
+        if not _misplaced(api, entry):
+            raise twice
+        key, provider.error = (api, where), twice
     out.providers[key] = provider
     provider.config = entry.config
+    if provider.error is not None:
+        return
     if api not in APIS:
         provider.error = Unsupported(f"the API {api} is not available in this version")
         return
@@ -161,6 +173,14 @@ def _add(out: Plan, api: str, entry: ProviderEntry, where: str) -> None:
         provider.error = MissingPackage(missing[0], needed_by=entry.provider_type, extra=spec.extra)
         return
     out.specs[key] = (spec, _config(spec, entry, where))
+
+
+def _misplaced(api: str, entry: ProviderEntry) -> bool:
+    """Whether an entry stands under the wrong API: its type exists under another one too, and none of its settings
+    belong here. Llama Stack's `nvidia/run-with-safety.yaml` has its guardrails under inference as well."""
+    elsewhere = any(entry.provider_type in _registry.types(other) for other in _registry.api_names() - {api})
+    fields = _registry.find(api, entry.provider_type, entry.module).config.model_fields
+    return elsewhere and bool(entry.config) and not entry.config.keys() & fields.keys()
 
 
 def _config(spec: ProviderSpec, entry: ProviderEntry, where: str) -> BaseModel:

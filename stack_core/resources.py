@@ -5,13 +5,15 @@ What the run file registers lives as long as the stack; what a call registers is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from stack_core.storage.kv import KeyValue
 
+log = logging.getLogger(__name__)
 R = TypeVar("R", bound=BaseModel)
 
 
@@ -31,8 +33,8 @@ class ResourceTable(Generic[R]):
         self._kept: dict[str, R] | None = None if store is not None else {}
 
     async def all(self) -> dict[str, R]:
-        """Every registration by identifier."""
-        return {**self._fixed, **await self._registered()}
+        """Every registration by identifier, with those that another process made in the same store."""
+        return {**self._fixed, **await self._registered(anew=True)}
 
     async def get(self, identifier: str) -> R | None:
         """One registration."""
@@ -52,9 +54,18 @@ class ResourceTable(Generic[R]):
             await self._store.delete(self._prefix + identifier)
         return (kept.pop(identifier, None) or self._fixed.pop(identifier, None)) is not None
 
-    async def _registered(self) -> dict[str, R]:
-        """Registrations by calls, read from the store at the first use."""
-        if self._kept is None:
+    async def _registered(self, *, anew: bool = False) -> dict[str, R]:
+        """Registrations by calls, read from the store at the first use and, with `anew`, again."""
+        if self._kept is None or (anew and self._store is not None):
             rows = await self._store.scan(self._prefix) if self._store is not None else []
-            self._kept = {key[len(self._prefix) :]: self._shape.model_validate_json(value) for key, value in rows}
+            found = {key.removeprefix(self._prefix): self._read(key, value) for key, value in rows}
+            self._kept = {identifier: resource for identifier, resource in found.items() if resource is not None}
         return self._kept
+
+    def _read(self, key: str, value: str) -> R | None:
+        """A stored registration; one that a newer version wrote in another shape must not stop the others."""
+        try:
+            return self._shape.model_validate_json(value)
+        except ValidationError as error:
+            log.warning("the registration %s cannot be read and is left out: %s", key, error.errors()[0]["msg"])
+            return None

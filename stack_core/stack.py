@@ -29,6 +29,7 @@ from stack_core.storage.kv import KeyValue
 from stack_core.storage.sql import Sql
 from stack_core.telemetry.middleware import Telemetry
 from stack_core.telemetry.sinks import MemorySink, SqliteSink
+from stack_core.telemetry.spans import Span, SpanSource, Trace, spans, traces
 
 OWN_TABLE = "stack_"
 """Begins the names of our tables: a run file of Llama Stack may name a database that holds Llama Stack's own tables."""
@@ -54,6 +55,7 @@ class Stack(ApiHolder):
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.spans = MemorySink(content=config.telemetry.content)
+        self._history: SpanSource = self.spans
         self.spending = spending
         self._providers = providers
         self._missing_stores: list[Unavailable] = []
@@ -78,6 +80,18 @@ class Stack(ApiHolder):
         if self._door is None:
             raise Unsupported("the stack is still opening")
         return await self._door.call(route, args)
+
+    async def traces(self, limit: int = 20) -> list[Trace]:
+        """The last calls from outside with what they caused, newest first."""
+        return await traces(self._history, limit=limit)
+
+    async def trace(self, trace_id: str) -> list[Span]:
+        """The spans of a trace, by start; the first digits of its id are enough.
+
+        Raises:
+            NotFound: there is no such trace.
+        """
+        return await spans(self._history, trace_id)
 
     @property
     def providers_by_key(self) -> Mapping[Key, Provider]:
@@ -125,7 +139,8 @@ async def _assemble(stack: Stack, stores: _Stores, access: Access, exits: AsyncE
     about = About(list(stack._providers.values()))
     middleware = [access.middleware, stack.spending.middleware, completions.middleware]
     if config.telemetry.enabled:
-        sinks = [stack.spans, *stores.span_sinks()]
+        sinks: list[MemorySink | SqliteSink] = [stack.spans, *stores.span_sinks()]
+        stack._history = sinks[-1]  # what is kept longest
         scrub = scrubber(config.secrets())
         telemetry = await exits.enter_async_context(
             Telemetry(sinks, config.name, scrub=scrub, price=stack.spending.cost)

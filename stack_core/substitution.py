@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stack_core.errors import ConfigError
+from stack_core.redaction import is_secret
 
 _FORM = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 _ANY = re.compile(r"\$\{env\.[^}]*\}?")
@@ -45,10 +46,14 @@ class Substitution:
         if isinstance(value, list):
             return [self.apply(item, f"{where}[{i}]") for i, item in enumerate(value)]
         if isinstance(value, dict):
-            if "provider_id" in value and not (name := self.apply(value["provider_id"], f"{where}.provider_id")):
+            if "provider_id" in value and not (name := self._peek(value["provider_id"], f"{where}.provider_id")):
                 return {**value, "provider_id": name}
             return {key: self.apply(item, f"{where}.{key}" if where else str(key)) for key, item in value.items()}
         return value
+
+    def _peek(self, value: Any, where: str) -> Any:
+        """`apply` without noting what is missing."""
+        return Substitution(self.env).apply(value, where)
 
     def _text(self, text: str, where: str) -> Any:
         if "${env." not in text:
@@ -60,7 +65,8 @@ class Substitution:
                 "write ${env.NAME}, ${env.NAME:=default} or ${env.NAME:+value}, NAME in capitals",
                 where=where,
             )
-        return _typed(out)
+        # A key of digits is no number: it would lose its zeros, and secrets are texts.
+        return (out or None) if is_secret(where.rpartition(".")[2]) else _typed(out)
 
     def _one(self, match: re.Match[str], where: str) -> str:
         name, operator, rest = match.groups()

@@ -24,7 +24,7 @@ from llama_magics.render import (
     vendor,
 )
 from llama_magics.render.outgoing import Scrub, outgoing, scrubbed
-from llama_magics.render.room import MAX_BYTES, Room, rooms
+from llama_magics.render.room import MAX_BYTES, Room, cut_note, rooms
 from llama_magics.results import Shown
 
 
@@ -82,6 +82,15 @@ def plain(result: Shown) -> str:
     """The result as text, as a terminal shows it."""
     leaving = outgoing(result, scrub)
     return scrub(VIEWS[result.kind].plain(leaving, next(rooms())))
+
+
+def bounded(text: str, bound: str | None, field: str) -> str:
+    """A bare text that leaves alone: clean, without secrets, and cut where it is too long for an output."""
+    leaving: str = outgoing(text, scrub)
+    if weight({"text/plain": leaving}) <= MAX_BYTES:
+        return leaving
+    room = next(rooms())
+    return f"{room.cut(leaving)}\n{cut_note(room, leaving, bound, field)}"
 
 
 def weight(shown: dict[str, Any]) -> int:

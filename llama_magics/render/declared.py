@@ -43,7 +43,8 @@ def _line(declared: Declared, room: Room) -> str:
 
 
 def _say(declared: Declared, room: Room) -> str:
-    default = f" <strong>{esc(room.short(declared.default))}</strong> answers." if declared.default else ""
+    works = declared.default and declared.answers
+    default = f" <strong>{esc(room.short(declared.default or ''))}</strong> answers." if works else ""
     return esc(verdict(declared.providers)) + default
 
 
@@ -83,7 +84,7 @@ def plain(declared: Declared, room: Room) -> str:
     if declared.unchanged:
         return f"{name}: {_line(declared, room)}"
     where = f" at {room.short(declared.location)}" if declared.location else ""
-    default = f" {room.short(declared.default)} answers." if declared.default else ""
+    default = f" {room.short(declared.default)} answers." if declared.default and declared.answers else ""
     lines = [f"{name}{where}: {verdict(declared.providers)}{default}", *plain_lines(declared.providers, room)]
     lines += [f"  {room.short(alias)} = {room.short(model)}" for alias, model in room.some(declared.models)]
     left = len(declared.models) - len(room.some(declared.models))

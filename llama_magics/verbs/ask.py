@@ -13,8 +13,8 @@ from llama_magics.reply import Reply
 from llama_magics.results import Answer, Comparison, Listing, Shown
 from llama_magics.schema import schema_of
 from llama_magics.session import Session
-from stack_core.config import read_yaml
 from stack_core.errors import InvalidRequest
+from stack_core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
@@ -27,7 +27,7 @@ def run(cell: Cell) -> Shown | None:
     if not written.strip():
         if options.get("reset") and options.get("chat") and cell.body is None:
             return forget(cell.session, str(cell.option("chat")))
-        raise InvalidRequest("ask takes a text, the question, and there is none", 'such as %stack ask "hi"')
+        raise _no_text()
     text = cell.text(written) if cell.body is None else _body(cell, written)
     given = {name: cell.option(name) for name in ("system", "chat", "reset", "attach")}
     given["schema"], given["params"] = cell.option("schema"), params_of(cell.option("param") or [])
@@ -46,7 +46,7 @@ def ask(
     system: str | None = None,
     chat: str | None = None,
     reset: bool | None = False,
-    attach: Sequence[str | Path] | None = None,
+    attach: str | Path | Sequence[str | Path] | None = None,
     schema: Any = None,
     params: Mapping[str, Any] | None = None,
     namespace: Mapping[str, Any] | None = None,
@@ -54,7 +54,12 @@ def ask(
     view: asking.View | None = None,
 ) -> Outcome:
     """What the cell and the Python twin share: the question from its parts, and its answer."""
+    if not isinstance(text, str) or not text.strip():
+        raise _no_text()
+    if not isinstance(target, str | Sequence | None) or not all(isinstance(name, str) for name in target or ()):
+        raise InvalidRequest(f"a model is a name or a list of names, not {target!r}", "such as fast, or [fast, smart]")
     names = target.split(",") if isinstance(target, str) else list(target or ())
+    attach = [attach] if isinstance(attach, str | Path) else attach
     question = Question(
         content=_content(text, attach or (), session),
         models=[name.strip() for name in names if name.strip()],
@@ -66,6 +71,10 @@ def ask(
         code=code,
     )
     return asking.ask(session, question, view)
+
+
+def _no_text() -> InvalidRequest:
+    return InvalidRequest("ask takes a text, the question, and there is none", 'such as %stack ask "hi"')
 
 
 def forget(session: Session, chat: str) -> Listing:
@@ -121,7 +130,8 @@ def _names_models(cell: Cell, word: str) -> bool:
 
 
 def _body(cell: Cell, written: str) -> str:
-    return written if cell.raw else template.render(written, cell.namespace)
+    """The question with its templates put in; lines in errors count the cell's own first line, as its editor does."""
+    return written if cell.raw else template.render(f"\n{written}", cell.namespace)[1:]
 
 
 def _code(cell: Cell, target: str | None, written: str, given: Mapping[str, Any]) -> str:

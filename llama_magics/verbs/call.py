@@ -8,12 +8,13 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import source
+from llama_magics.render.words import count
 from llama_magics.results import Listing, Shown, Value
 from llama_magics.session import Session
 from stack_core import context
 from stack_core.apis import APIS, Route, all_routes, protocol, routes_of
-from stack_core.config import read_yaml
 from stack_core.errors import InvalidRequest, NotFound
+from stack_core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
@@ -55,6 +56,8 @@ def call(session: Session, method: str, arguments: Mapping[str, Any], code: str 
     started = time.perf_counter()
     found = session.run(work)
     seconds = time.perf_counter() - started
+    if route.api == "models":
+        session.run(lambda _: opened.models())  # a name that is new is a name to ask from now on
     rows = found if isinstance(found, list) else getattr(found, "data", None)
     if isinstance(rows, list) and rows and all(hasattr(row, "model_dump") for row in rows):
         return _table(route.id, rows, code)
@@ -86,7 +89,8 @@ def methods(api: str | None = None) -> Listing:
     rows = [[route.id, signature(route), route.doc.partition("\n")[0]] for route in routes]
     code = source.call("show", "apis", *([api] if api else []))
     step = ("%stack call models.list_models", "calls one")
-    return Listing("apis", ["method", "arguments", "does"], rows, f"{len(rows)} methods can be called.", [step], code)
+    say = f"{count(len(rows), 'method')} can be called."
+    return Listing("apis", ["method", "arguments", "does"], rows, say, [step], code)
 
 
 def fields(route: Route) -> dict[str, bool]:
@@ -124,5 +128,5 @@ def _table(title: str, rows: list[Any], code: str) -> Listing:
     plain = [row.model_dump(mode="json") for row in rows]
     columns = list(dict.fromkeys(key for row in plain for key in row))
     return Listing(
-        title, columns, [[row.get(key) for key in columns] for row in plain], f"{len(rows)} items.", code=code
+        title, columns, [[row.get(key) for key in columns] for row in plain], f"{count(len(rows), 'item')}.", code=code
     )

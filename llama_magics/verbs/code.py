@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llama_magics.render.words import count
 from llama_magics.results import Code
 from llama_magics.session import Session
 from llama_magics.source import IMPORT
@@ -11,6 +12,10 @@ from stack_core.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
+
+
+_MOST = 12
+"""Cells that an error names."""
 
 
 def run(cell: Cell) -> Code:
@@ -36,8 +41,15 @@ def code(session: Session, which: str | int = "-1") -> Code:
     cells = sorted(session.twins)
     if number < 0:
         if -number > len(cells):
-            raise InvalidRequest(f"{len(cells)} cells of this session have a %stack", "run one first")
+            have = f"{count(len(cells), 'cell')} of this session {'has' if len(cells) == 1 else 'have'} a %stack"
+            hint = "%stack code -1 is the last one" if cells else "run one first"
+            raise InvalidRequest(f"%stack code {text}: {have}", hint)
         number = cells[number]
     if number not in session.twins:
-        raise NotFound("cell with a %stack", str(number), map(str, cells), f"cells: {', '.join(map(str, cells))}")
+        raise NotFound("cell with a %stack", str(number), map(str, cells), _numbers(cells))
     return Code("\n".join([IMPORT, "", *session.twins[number]]))
+
+
+def _numbers(cells: list[int]) -> str:
+    """The last cells that have one."""
+    return f"cells: {'…, ' if len(cells) > _MOST else ''}{', '.join(map(str, cells[-_MOST:]))}"

@@ -10,20 +10,23 @@ from llama_magics import health, source, template
 from llama_magics.opened import Opened
 from llama_magics.results import Declared
 from llama_magics.session import Session
-from stack_core.config import RunConfig, read_yaml
+from stack_core.config import RunConfig
 from stack_core.errors import ConfigError, InvalidRequest
+from stack_core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
 
 _ASK = "did you mean `%%stack ask`?"
+_KINDS = {type(None): "empty", str: "text", list: "a list", int: "a number", float: "a number"}
 
 
 def run(cell: Cell) -> Declared:
     """Declare what the body says."""
     assert cell.body is not None
     code = source.call("up", cell.body, out=cell.line.options.get("out"))
-    return declare(cell.session, cell.body, cell.namespace, code)
+    body = f"\n{cell.body}"  # lines in errors count the cell's own first line, as its editor does
+    return declare(cell.session, body, cell.namespace, code)
 
 
 def declare(session: Session, body: str, namespace: Mapping[str, Any], code: str = "") -> Declared:
@@ -35,7 +38,7 @@ def declare(session: Session, body: str, namespace: Mapping[str, Any], code: str
     """
     data = template.objects(body, namespace, _read)
     if not isinstance(data, dict):
-        kind = "empty" if data is None else "text" if isinstance(data, str) else f"a {type(data).__name__}"
+        kind = _KINDS.get(type(data), "one value")
         raise InvalidRequest(f"%%stack takes a YAML mapping, the stack, and this body is {kind}", _ASK)
     return up(session, data if template.slots(body) else f"{body.rstrip()}\n", code)
 
@@ -72,6 +75,7 @@ def declared(
         location=opened.location,
         code=code,
         next_steps=[] if unchanged else health.next_steps(lines, aliases, default),
+        answers=health.answers(lines, aliases, session.settings.model or default),
     )
 
 

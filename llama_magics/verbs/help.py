@@ -32,6 +32,7 @@ EXAMPLES: dict[str, str] = {
     "pull": "%stack pull minilm",
     "code": '%stack ask "hi"\n%stack code',
     "doctor": "%stack doctor",
+    "trace": "%stack trace",
     "help": "%stack help ask",
     "status": "%stack",
     "declare": "%%stack\nname: lab\nproviders:\n  inference: llama-cpp\n",

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from llama_magics import source
 from llama_magics.keys import variable
+from llama_magics.render.words import count
 from llama_magics.results import Check, Listing, Report, Shown
 from llama_magics.session import Session
 from stack_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
+
+
+_SAY = "No value is shown."
 
 
 def run(cell: Cell) -> Shown:
@@ -59,16 +63,16 @@ def _typed(wanted: str) -> str:
             "this front end cannot ask for a key", f"set {wanted} in the environment or in a .env file"
         ) from error
     if not typed:
-        raise InvalidRequest("nothing was typed, nothing was stored")
+        raise InvalidRequest("nothing was typed, nothing was stored", f"%stack key {wanted} asks again")
     return typed
 
 
 def _said(name: str, message: str, fix: str | None, status: str = "ok") -> Report:
-    return Report([Check(name, status, message, fix)])
+    return Report([Check(name, status, message, fix)], title="key", say=_SAY)
 
 
 def _listing(session: Session) -> Listing:
     known = session.keys.known()
     rows = [[name, where] for name, where in known.items()]
-    say = f"{len(rows)} keys are set." if rows else "No key is set."
+    say = f"{count(len(rows), 'key')} {'is' if len(rows) == 1 else 'are'} set." if rows else "No key is set."
     return Listing("keys", ["name", "where"], rows, say, [("%stack key openai", "stores one, hidden")])

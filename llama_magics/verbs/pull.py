@@ -89,7 +89,8 @@ class _Bar:
     """A line that says how much has come, a few times a second."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._at, self._handle = name, 0.0, showing.growing(f"{name}: starting")
+        self._name, self._at = name, 0.0
+        self._handle: Any = None
 
     def update(self, done: int, total: int | None) -> None:
         """Show the state, unless it was shown a moment ago."""
@@ -97,5 +98,6 @@ class _Bar:
         if now - self._at < 0.2 and done != total:
             return
         self._at = now
+        self._handle = self._handle or showing.growing(f"{self._name}: starting")
         share = f" of {total / 1e6:.0f} MB, {done / total:.0%}" if total else " MB"
         self._handle.update({"text/plain": f"{self._name}: {done / 1e6:.0f}{share}"}, raw=True)

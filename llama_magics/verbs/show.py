@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import health, source
+from llama_magics.render.providers import verdict
+from llama_magics.render.words import count
 from llama_magics.results import Listing, Shown, Value
 from llama_magics.session import Session
 from llama_magics.verbs.status import status
@@ -53,7 +55,7 @@ def models(session: Session) -> Listing:
     aliases = opened.config.aliases if opened.config else {}
     rows = [[m.identifier, aliases.get(m.identifier, ""), m.provider_id, m.model_type] for m in found]
     rows.sort(key=lambda row: (not row[1], row[0]))
-    say = f"{len(rows)} models in {opened.name}." if rows else f"{opened.name} has no model."
+    say = f"{count(len(rows), 'model')} in {opened.name}." if rows else f"{opened.name} has no model."
     steps = [('%stack ask NAME "hi"', "asks one")] if rows else [("%stack help models", "how to get one")]
     return Listing("models", ["id", "alias of", "provider", "kind"], rows, say, steps)
 
@@ -63,15 +65,14 @@ def providers(session: Session) -> Listing:
     opened = session.opened()
     lines = health.provider_lines(session, opened)
     rows = [[p.api, p.provider_id, p.provider_type, p.status, p.message or "", p.fix or ""] for p in lines]
-    ready = sum(line.status == "OK" for line in lines)
     columns = ["api", "provider", "type", "status", "message", "fix"]
-    return Listing("providers", columns, rows, f"{ready} of {len(rows)} providers are ready.")
+    return Listing("providers", columns, rows, verdict(lines))
 
 
 def chats(session: Session) -> Listing:
     """The named conversations."""
     rows = [[name, chat.turns, chat.system or ""] for name, chat in sorted(session.chats.items())]
-    say = f"{len(rows)} chats." if rows else "No chat has begun."
+    say = f"{count(len(rows), 'chat')}." if rows else "No chat has begun."
     step = ('%stack ask -c trip "…"', "begins or goes on with the chat trip")
     return Listing("chats", ["chat", "turns", "instructions"], rows, say, [step])
 
@@ -106,7 +107,7 @@ def _chat(session: Session, name: str) -> Listing:
     chat = session.chats[name]
     rows = [["system", chat.system]] if chat.system else []
     rows += [[message["role"], _text(message["content"])] for message in chat.messages]
-    return Listing(f"chat {name}", ["who", "said"], rows, f"{chat.turns} turns.")
+    return Listing(f"chat {name}", ["who", "said"], rows, f"{count(chat.turns, 'turn')}.")
 
 
 def _stack(session: Session, name: str) -> Value:
@@ -141,7 +142,7 @@ def _found(session: Session, name: str) -> Shown:
     try:
         return _model(session, name)
     except NotFound as error:
-        names = {*KINDS, *session.chats, *session.stacks, *known, *opened.names, *error.nearest}
+        names = dict.fromkeys([*KINDS, *session.chats, *session.stacks, *sorted({*known, *opened.names})])
         raise NotFound("name", name, names) from error
 
 

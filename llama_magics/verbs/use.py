@@ -42,7 +42,9 @@ def use(session: Session, name: str | Path | None = None, out: str | None = None
     for file in (path, path / "run.yaml", path / "config.yaml"):
         if file.is_file():
             return up(session, file, code, str(name))
-    known = [*session.stacks, *_distributions()]
+    known = list(dict.fromkeys([*session.stacks, *_distributions()]))
+    if path.is_dir() and str(name) not in known:
+        raise ConfigError(f"the folder {name} has no run.yaml", "name the run file, or a distribution")
     if str(name) not in known:
         close = nearest(str(name), known)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"

@@ -124,6 +124,9 @@ class Route:
                 else:
                     out[name] = param.default
                 continue
+            if given[name] == "" and name in self.path_params:
+                faults.append({"loc": [name], "msg": "must not be empty", "type": "string_too_short"})
+                continue
             try:
                 out[name] = self.adapters[name].validate_python(given[name])
             except ValidationError as error:

@@ -211,6 +211,8 @@ def _entry_points() -> tuple[metadata.EntryPoint, ...]:
 
 def _load(name: str, *, required: bool) -> None:
     """Import a provider module. One that does not exist is no fault when it was only a guess from the type id."""
+    if name.startswith("."):
+        raise UnknownProvider(f"the provider module {name!r} is not absolute", "write it from its package on")
     try:
         import_module(name)
     except ModuleNotFoundError as error:

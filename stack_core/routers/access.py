@@ -75,8 +75,10 @@ class Access:
         ConfigError: a rule that cannot be read; with its place.
     """
 
-    def __init__(self, rules: list[Any]) -> None:
+    def __init__(self, rules: Any) -> None:
         self._rules = []
+        if not isinstance(rules, list):
+            raise ConfigError("must be a list of rules", where="server.auth.access_policy")
         for index, rule in enumerate(rules):
             try:
                 self._rules.append(Rule.model_validate(rule))

@@ -66,7 +66,11 @@ class ModelRouter(Models):
             return same[0].provider_id, same[0].provider_resource_id
         if same:
             raise InvalidRequest(f"several providers have {name!r}", f"write {' or '.join(m.identifier for m in same)}")
-        known = [*(await self._table.all()), *(model.identifier for model in offered)]
+        rows = await self._table.all()
+        if (registered := rows.get(name)) is not None:  # another process has registered it since
+            self._present(registered.provider_id)
+            return registered.provider_id, registered.provider_resource_id
+        known = [*rows, *(model.identifier for model in offered if model.identifier not in rows)]
         raise NotFound("model", name, known, None if known else "no provider lists models: write provider_id/model")
 
     async def list_models(self) -> ModelList:
@@ -77,14 +81,15 @@ class ModelRouter(Models):
         return ModelList(data=list(rows.values()))
 
     async def get_model(self, model_id: str) -> Model:
-        """One model by its id or alias."""
-        if (registered := await self._table.get(model_id)) is not None:
+        """One model by its id or alias, or by its provider's name for it where only one provider has that."""
+        rows = await self._table.all()
+        if (registered := rows.get(model_id)) is not None:
             return registered
-        offered = await self._offered(fresh=True)
-        for model in offered:
-            if model.identifier == model_id:
-                return model
-        raise NotFound("model", model_id, [*(await self._table.all()), *(model.identifier for model in offered)])
+        offered = {model.identifier: model for model in await self._offered(fresh=True)}
+        same = [model for model in offered.values() if model.provider_resource_id == model_id]
+        if model_id in offered or len(same) == 1:
+            return offered.get(model_id) or same[0]
+        raise NotFound("model", model_id, {**rows, **offered})
 
     async def register_model(self, request: RegisterModelRequest) -> Model:
         """Give a provider's model an id of your own."""

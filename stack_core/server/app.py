@@ -57,7 +57,9 @@ def create_app(stack: Served) -> FastAPI:
     table = route_table()
     described = cache(lambda: document(table))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to give its own document
-    app.mount("", Endpoint(Service(stack, table, stack.config.secrets()), pages=bool(cors)))
+    # Not a mount: its pattern does not match a path with a line break, which would get FastAPI's own answer.
+    app.router.redirect_slashes = False
+    app.router.default = Endpoint(Service(stack, table, stack.config.secrets()), pages=bool(cors))
     return app
 
 

@@ -89,6 +89,9 @@ class Backends:
                 close = nearest(name, _FIELDS)
                 hint = f"did you mean {close[0]}?" if close else f"it may have {', '.join(_FIELDS)}"
                 raise ConfigError(f"unknown field {name!r}", hint, where=where)
+        path = settings.get("db_path")
+        if path is not None and (not isinstance(path, str) or "\0" in path):
+            raise ConfigError("must be the path of a file", where=f"{where}.db_path")
         if settings.get("synchronous") not in (None, "normal", "full"):
             raise ConfigError("must be normal or full", where=f"{where}.synchronous")
         return settings

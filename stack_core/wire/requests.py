@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from stack_core.apis._declare import Route, invalid
 from stack_core.errors import InvalidRequest
@@ -76,23 +76,33 @@ def outgoing(route: Route, args: Mapping[str, Any]) -> Outgoing:
     """The request that carries a call out on a server.
 
     Raises:
-        InvalidRequest: an argument that stands in the path is empty.
+        InvalidRequest: an argument cannot be written in a URL or as JSON.
     """
     path = route.url
     for name in route.path_params:
-        text = str(args[name])
-        if not text:
-            raise InvalidRequest(f"{route.id}: {name} must not be empty")
-        path = path.replace(f"{{{name}:path}}", quote(text, safe="/")).replace(f"{{{name}}}", quote(text, safe=""))
+        path = path.replace(f"{{{name}:path}}", _quoted(name, args[name], "/"))
+        path = path.replace(f"{{{name}}}", _quoted(name, args[name], ""))
     rest = {name: value for name, value in args.items() if name not in route.path_params and name != "request"}
     request = args.get("request")
     if route.verb in _IN_URL:
         shown = request.model_dump(mode="json", exclude_none=True, by_alias=True) if request is not None else {}
         query = urlencode(_pairs({**shown, **rest}))
         return Outgoing(route.verb, f"{path}?{query}" if query else path, None)
-    if isinstance(request, BaseModel):
-        return Outgoing(route.verb, path, type(request).__pydantic_serializer__.to_json(request, exclude_none=True))
-    return Outgoing(route.verb, path, to_json(rest, exclude_none=True))
+    try:
+        if isinstance(request, BaseModel):
+            return Outgoing(route.verb, path, type(request).__pydantic_serializer__.to_json(request, exclude_none=True))
+        return Outgoing(route.verb, path, to_json(rest, exclude_none=True))
+    except PydanticSerializationError as error:
+        raise InvalidRequest(f"{route.id}: an argument cannot be sent as JSON: {error}") from error
+
+
+def _quoted(name: str, value: Any, safe: str) -> str:
+    """An argument as it stands in a path. HTTP clients resolve `.` and `..` as folders, so those are encoded too."""
+    try:
+        text = quote(str(value), safe=safe)
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{name}: not a text that can be sent: {error}") from error
+    return "/".join(part.replace(".", "%2E") if part in (".", "..") else part for part in text.split("/"))
 
 
 def streams(route: Route, args: Mapping[str, Any]) -> bool:

@@ -47,7 +47,8 @@ class RouteTable:
         self._ordered = [self._patterns[url] for url in sorted(self._patterns, key=_exactness, reverse=True)]
 
     def match(self, verb: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and its path arguments; `path` is as it was sent, still percent-encoded.
+        """The route and its path arguments; `path` is as it was sent, still percent-encoded. HEAD asks for what GET
+        would say, and whoever sends the reply leaves its body out.
 
         Raises:
             NotFound: no route has this path.
@@ -56,7 +57,7 @@ class RouteTable:
         path = path[:-1] if path.endswith("/") and len(path) > 1 else path
         allowed: set[str] = set()
         for verbs, found in self._candidates(path):
-            route = verbs.get(verb)
+            route = verbs.get("GET" if verb == "HEAD" else verb)
             if route is not None:
                 return route, {name: unquote(value) for name, value in found.items()}
             allowed |= verbs.keys()

@@ -9,9 +9,18 @@ import pytest
 
 from llama_magics.client import NAMES, Client
 from llama_magics.session import Session
+from llama_magics.verbs.trace import trace
 from stack_core.apis import protocol, routes_of
+from stack_core.errors import NotFound
 
 ECHO = {"provider_id": "echo", "provider_type": "inline::echo", "module": "tests.stack_core.echo_provider"}
+STORAGE = {
+    "backends": {
+        "kv": {"type": "kv_sqlite", "db_path": ":memory:"},
+        "sql": {"type": "sql_sqlite", "db_path": ":memory:"},
+    },
+    "stores": {"inference": {"table_name": "inference_store", "backend": "sql"}},
+}
 HELLO = [{"role": "user", "content": "a b c"}]
 
 
@@ -58,3 +67,19 @@ def test_methods_have_their_own_names_too(client: Any) -> None:
 def test_an_unknown_name_says_the_nearest(client: Any) -> None:
     with pytest.raises(AttributeError, match=r"chat\.completion'.*did you mean 'completions'"):
         _ = client.chat.completion
+
+
+def test_the_last_calls_and_the_spans_of_one() -> None:
+    session = Session()
+    session.open({"name": "t", "providers": {"inference": [ECHO]}, "storage": STORAGE})
+    assert trace(session).say == "No call yet."
+    Client(session).chat.completions.create(model="echo/one", messages=HELLO)
+    rows = trace(session).df
+    assert list(rows["call"]) == ["chat echo/one"] or list(rows["call"]) == ["chat one"]
+    assert list(rows["tokens"]) == ["3 → 3"]
+    one = trace(session, rows["id"][0])
+    assert one.say.startswith("1 span in")
+    assert one.rows[0][3] == "done"
+    with pytest.raises(NotFound):
+        trace(session, "ffffffff")
+    session.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.llama_magics.conftest import Notebook
@@ -59,8 +57,12 @@ def test_names_of_the_session(notebook: Notebook) -> None:
     assert complete(notebook, "%stack ask -c t") == ["trip"]
 
 
-def test_it_is_quick(notebook: Notebook) -> None:
-    complete(notebook, "%stack call models.")
-    started = time.perf_counter()
-    complete(notebook, "%stack call models.")
-    assert time.perf_counter() - started < 0.05
+def test_it_asks_nobody(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook.run("%stack")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("completion must not wait for the loop")
+
+    monkeypatch.setattr(notebook.session, "run", refuse)
+    assert complete(notebook, "%stack call models.li") == ["models.list_models"]
+    assert complete(notebook, "%stack ask -m ") != [""]

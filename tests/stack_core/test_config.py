@@ -11,10 +11,15 @@ from stack_core import distributions
 from stack_core.config import load_config
 from stack_core.errors import ConfigError, UnknownProvider
 from stack_core.redaction import MASK
+from stack_core.resolver import plan
 from stack_core.substitution import Substitution
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "distributions"
 RUN_FILES = sorted(SHARED.glob("*/run*.yaml"))
+FILES = sorted(SHARED.glob("*/*.yaml"))
+
+
+HEADERS = {"Authorization": "Bearer head-secret-5", "X-API-Key": "head-secret-5", "Cookie": "sid=secret-6"}
 
 
 @pytest.mark.skipif(not RUN_FILES, reason="the folder of facts is not beside the project")
@@ -23,6 +28,34 @@ def test_every_run_file_of_llama_stack_parses(path: Path) -> None:
     config = load_config(path)
     assert config.name == path.parent.name
     assert config.providers["inference"] or config.off
+
+
+@pytest.mark.skipif(not FILES, reason="the folder of facts is not beside the project")
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_file_of_llama_stack_can_be_planned(path: Path) -> None:
+    unset = {variable.name: "dummy" for variable in load_config(path).unset}
+    config = load_config(path, env=unset)
+    assert config.unset == ()
+    assert config.name == path.parent.name
+    for provider in plan(config).providers.values():
+        assert provider.error is None or provider.error.message
+
+
+def test_a_build_file_becomes_a_run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_URL", raising=False)
+    (tmp_path / "lab").mkdir()
+    file = tmp_path / "lab" / "build.yaml"
+    file.write_text(
+        "version: 2\ndistribution_spec:\n  description: d\n  providers:\n    inference:\n"
+        "    - provider_type: remote::vllm\n    - provider_type: inline::minilm\nimage_type: venv\n"
+    )
+    config = load_config(file)
+    assert (config.name, config.description) == ("lab", "d")
+    assert [p.provider_type for p in config.providers["inference"]] == ["inline::minilm"]
+    assert [off.provider_type for off in config.off] == ["remote::vllm"]
+    file.write_text("distribution_spec: {providers: {inference: [3]}}\n")
+    with pytest.raises(ConfigError, match=r"distribution_spec\.providers\.inference"):
+        load_config(file)
 
 
 @pytest.mark.parametrize("name", distributions.names())
@@ -136,6 +169,22 @@ def test_short_form_mixes_names_configs_and_full_entries() -> None:
         ("name: x\nbudget: {eur: 3}\n", ConfigError, ["line 2", "budget.eur"]),
         ("name: x\nmodels: {fast: llama}\n", ConfigError, ["line 2", "provider_id/model"]),
         ("name: x\nproviders: [ollama]\n", ConfigError, ["line 2", "map APIs to providers"]),
+        ("name: x\nproviders: {inference: [{provider_type: 5}]}\n", ConfigError, ["line 2", "a provider is"]),
+        ("name: x\nproviders: {inference: [{5: {}}]}\n", ConfigError, ["line 2", "a provider is"]),
+        ("name: x\nproviders: {inference: {null: {}}}\n", ConfigError, ["line 2", "a provider is"]),
+        ("name: x\nproviders: {inference: ['::']}\n", UnknownProvider, ["line 2", "'::'"]),
+        ("name: x\nproviders: {inference: '${env.NO_SUCH}'}\n", ConfigError, ["line 2", "NO_SUCH is not set"]),
+        ("name: x\nmodels: {fast: [a/b]}\n", ConfigError, ["line 2", "provider_id/model"]),
+        ("name: x\nmodels: {fast: a/}\n", ConfigError, ["line 2", "provider_id/model"]),
+        ("name: x\nmodels: {fast: {model: a/b, modl_type: llm}}\n", ConfigError, ["line 2", "modl_type"]),
+        ("models: {a: b/c}\nregistered_resources: {models: 5}\n", ConfigError, ["line 2", "a list"]),
+        ("models: {a: b/c}\nregistered_resources: [1]\n", ConfigError, ["line 2", "registered_resources"]),
+        ("name: x\nname: y\n", ConfigError, ["line 2", "'name' comes twice"]),
+        ("name: [a]\nversion: 2\n", ConfigError, ["line 1", "a text"]),
+        ("name: x\nversion: 9\n", ConfigError, ["line 2", "version 9"]),
+        ("name: x\nsafety: &a {b: *a}\n", ConfigError, ["holds itself"]),
+        ("name: x\nsafety: {b: !!binary /w==}\n", ConfigError, ["line 2", "!!binary"]),
+        ("name: x\nmodels: {a: {model: b/c, metadata: {price: {input: x}}}}\n", ConfigError, ["price"]),
     ],
 )
 def test_mistakes_have_a_place(text: str, kind: type[ConfigError], words: list[str]) -> None:
@@ -143,6 +192,46 @@ def test_mistakes_have_a_place(text: str, kind: type[ConfigError], words: list[s
         load_config(text)
     for word in words:
         assert word in caught.value.message
+
+
+def test_sections_and_configs_that_are_empty_are_not_there() -> None:
+    text = "name: x\ntelemetry:\nserver:\nproviders:\n  inference:\n  - provider_type: remote::ollama\n    config:\n"
+    config = load_config(text)
+    assert config.telemetry.enabled
+    assert config.providers["inference"][0].config == {}
+
+
+def test_variables_in_the_short_form_are_known_before_it_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SQLITE_STORE_DIR", raising=False)
+    text = """
+name: ${env.WHO:=me}
+providers: {inference: ["${env.ENGINE:=llama-cpp}", "${env.WITH_OLLAMA:+ollama}"]}
+models: {fast: "${env.FAST:=llama-cpp/tutorial}", big: "${env.WITH_OLLAMA:+ollama/big}"}
+"""
+    config = load_config(text)
+    assert [p.provider_id for p in config.providers["inference"]] == ["llama-cpp"]
+    assert [off.variable for off in config.off] == ["WITH_OLLAMA"]
+    assert config.aliases == {"fast": "llama-cpp/tutorial"}
+    assert config.storage.backends["kv_default"]["db_path"].endswith("/me/kvstore.db")
+    on = load_config(text, env={"WITH_OLLAMA": "1", "FAST": "ollama/small"})
+    assert on.aliases == {"fast": "ollama/small", "big": "ollama/big"}
+
+
+def test_a_name_does_not_lead_out_of_the_folder_of_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SQLITE_STORE_DIR", raising=False)
+    for name in ("../../etc", "..", "a/b}c"):
+        path = Path(load_config({"name": name}).storage.backends["kv_default"]["db_path"])
+        assert path.parent.parent == Path("~/.llama/distributions").expanduser()
+        assert path.parent.name.strip(".")
+
+
+def test_keys_of_digits_and_dates_stay_text() -> None:
+    config = load_config(
+        "name: x\nproviders:\n  inference:\n  - azure:\n      api_key: ${env.K}\n      api_version: 2024-06-01\n",
+        env={"K": "00123456"},
+    )
+    assert config.providers["inference"][0].config["api_key"] == "00123456"
+    assert config.providers["inference"][0].config["api_version"] == "2024-06-01"
 
 
 def test_an_unknown_distribution_names_the_nearest(tmp_path: Path) -> None:
@@ -161,13 +250,16 @@ def test_secrets_are_masked_wherever_a_config_is_shown() -> None:
                 "inference": [
                     {"openai": {"api_key": "sk-very-secret-1"}},
                     {"vllm": {"url": "http://u:pass-word-2@h/v1", "api_token": "tok-secret-3", "max_tokens": 7}},
+                    {"tgi": {"url": "http://h/v1?a=b&api_key=arg-secret-4", "network": {"headers": HEADERS}}},
                 ]
             },
         }
     )
     shown = str(config.redacted())
-    for secret in ("sk-very-secret-1", "pass-word-2", "tok-secret-3"):
+    secrets = {"sk-very-secret-1", "pass-word-2", "tok-secret-3", "arg-secret-4", "head-secret-5", "sid=secret-6"}
+    for secret in secrets:
         assert secret not in shown
+    assert "http://h/v1?a=b&api_key=" in shown
     assert MASK in shown
     assert "'max_tokens': 7" in shown
-    assert {"sk-very-secret-1", "tok-secret-3"} <= config.secrets()
+    assert secrets <= config.secrets()

@@ -71,6 +71,30 @@ def test_two_providers_of_one_id_are_refused() -> None:
         plan(load_config({"name": "x", "providers": {"inference": [entry, entry]}}))
 
 
+def test_an_entry_of_another_api_under_a_taken_id_is_left_out_with_its_reason() -> None:
+    inference = {"provider_id": "nvidia", "provider_type": "remote::nvidia", "config": {"api_key": "k"}}
+    guard = {"provider_id": "nvidia", "provider_type": "remote::nvidia", "config": {"guardrails_service_url": "u"}}
+    out = plan(load_config({"name": "x", "providers": {"inference": [inference, guard]}}))
+    assert list(out.specs) == [("inference", "nvidia")]
+    assert [str(p.error) for p in out.providers.values() if p.error] == [
+        "providers.inference[1]: two inference providers have the id 'nvidia'"
+    ]
+    with pytest.raises(ConfigError, match="two inference providers"):
+        plan(load_config({"name": "x", "providers": {"inference": [inference, inference]}}))
+
+
+def test_an_unknown_name_in_the_apis_list_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"apis\[1\].*'infrence' is no API") as caught:
+        plan(load_config({"name": "x", "apis": ["models", "infrence"]}))
+    assert "inference" in (caught.value.hint or "")
+
+
+def test_a_relative_provider_module_is_refused() -> None:
+    entry = {"provider_type": "inline::x", "module": "..x"}
+    with pytest.raises(ConfigError, match="not absolute"):
+        plan(load_config({"name": "x", "providers": {"inference": [entry]}}))
+
+
 def test_the_apis_list_limits_what_is_built() -> None:
     entry = {"provider_id": "e", "provider_type": "inline::may-use-models", "module": MODULE}
     out = plan(load_config({"name": "x", "apis": ["safety"], "providers": {"inference": [entry]}}))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,46 @@ async def test_models_are_listed_registered_aliased_and_removed(tmp_path: Path) 
             await stack.models.get_model(model_id="fast")
         with pytest.raises(InvalidRequest, match="cannot be removed"):
             await stack.models.unregister_model(model_id="echo/one")
+
+
+async def test_a_registration_of_another_process_is_found(tmp_path: Path) -> None:
+    async with Stack.open(run_file(tmp_path)) as one, Stack.open(run_file(tmp_path)) as other:
+        await other.models.list_models()
+        await one.models.register_model(model_id="fast", provider_model_id="one", provider_id="echo")
+        assert (await other.inference.chat_completion(model="fast", messages=say("hi"))).model == "fast"
+        assert (await other.models.get_model("fast")).id == "fast"
+
+
+async def test_a_registration_that_cannot_be_read_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Stack.open(run_file(tmp_path)) as stack:
+        await stack.models.register_model(model_id="fast", provider_model_id="one", provider_id="echo")
+    with closing(sqlite3.connect(tmp_path / "kv.db")) as file, file:
+        file.execute("INSERT INTO stack_kv SELECT key || '2', '{\"newer\": 1}' FROM stack_kv")
+    async with Stack.open(run_file(tmp_path)) as stack:
+        listed = [model.id for model in (await stack.models.list_models()).data]
+    assert listed == ["fast", "echo/one", "echo/two"]
+    assert "fast2 cannot be read" in caplog.text
+
+
+async def test_a_model_is_got_by_the_name_that_a_call_may_use(tmp_path: Path) -> None:
+    async with Stack.open(run_file(tmp_path)) as stack:
+        assert (await stack.models.get_model("one")).identifier == "echo/one"
+
+
+async def test_an_access_policy_that_is_no_list_has_a_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"server\.auth\.access_policy"):
+        async with Stack.open(run_file(tmp_path, server={"auth": {"access_policy": 5}})):
+            pass
+
+
+async def test_a_path_of_a_store_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    file = run_file(tmp_path)
+    file["storage"]["backends"]["sql"]["db_path"] = "a\0b"
+    with pytest.raises(ConfigError, match=r"backends\.sql\.db_path"):
+        async with Stack.open(file):
+            pass
 
 
 async def test_a_bare_name_is_found_where_one_provider_has_it(tmp_path: Path) -> None:

@@ -157,8 +157,32 @@ def test_any_model_id_comes_back_as_it_was_sent(model_id: str) -> None:
 
 
 def test_an_empty_path_argument_is_refused_before_it_is_sent() -> None:
-    with pytest.raises(InvalidRequest, match="model_id must not be empty"):
-        outgoing(ROUTES["models.get_model"], {"model_id": ""})
+    with pytest.raises(InvalidRequest, match="model_id: must not be empty"):
+        ROUTES["models.get_model"].arguments((), {"model_id": ""})
+
+
+@pytest.mark.parametrize(
+    ("model_id", "target"),
+    [("..", "%2E%2E"), ("a/../b", "a/%2E%2E/b"), ("./x", "%2E/x"), ("a..b/c.d", "a..b/c.d")],
+)
+def test_dots_of_an_id_are_no_folders_to_an_http_client(model_id: str, target: str) -> None:
+    assert outgoing(ROUTES["models.get_model"], {"model_id": model_id}).target == f"/v1/models/{target}"
+
+
+def test_what_cannot_be_sent_is_an_invalid_request() -> None:
+    with pytest.raises(InvalidRequest, match="model_id"):
+        outgoing(ROUTES["models.get_model"], {"model_id": "\ud800"})
+    route = ROUTES["inference.chat_completion"]
+    for odd in ({"content": "\ud800"}, {"content": "hi", "thing": object()}):
+        args = route.arguments((), {"model": "m", "messages": [{"role": "user", **odd}]})
+        with pytest.raises(InvalidRequest, match="cannot be sent as JSON"):
+            outgoing(route, args)
+
+
+def test_head_is_answered_where_get_is() -> None:
+    assert TABLE.match("HEAD", "/v1/health")[0] is ROUTES["inspect.health"]
+    with pytest.raises(MethodNotAllowed):
+        TABLE.match("HEAD", "/v1/embeddings")
 
 
 def test_a_request_comes_back_as_it_was_sent() -> None:

@@ -22,9 +22,9 @@ def chat(payload: dict[str, Any], model: str, tags: tuple[str, str] | None) -> C
     """A chat completion under an id of ours.
 
     Raises:
-        ValidationError: the payload is no completion.
+        ValidationError, TypeError: the payload is no completion.
     """
-    for position, choice in enumerate(payload.get("choices") or []):
+    for position, choice in enumerate(_choices(payload)):
         if choice.get("index") is None:
             choice["index"] = position
         choice.pop("obfuscation", None)
@@ -41,9 +41,9 @@ def text(payload: dict[str, Any], model: str) -> Completion:
     """A text completion under an id of ours.
 
     Raises:
-        ValidationError: the payload is no completion.
+        ValidationError, TypeError: the payload is no completion.
     """
-    for position, choice in enumerate(payload.get("choices") or []):
+    for position, choice in enumerate(_choices(payload)):
         mend_text_choice(choice, position)
         choice["finish_reason"] = choice["finish_reason"] or "stop"
     return _validate_text(_framed(payload, f"cmpl-{uuid4().hex}", "text_completion", model))
@@ -65,6 +65,13 @@ def vectors(payload: dict[str, Any], model: str, wanted: str) -> EmbeddingList:
     total = max(prompt, counts.get("total_tokens") or 0)
     own = {"object": "list", "data": sorted(rows, key=lambda row: row["index"]), "model": payload.get("model") or model}
     return _validate_vectors({**own, "usage": {**counts, "prompt_tokens": prompt, "total_tokens": total}})
+
+
+def _choices(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    choices: list[dict[str, Any]] = payload.get("choices") or []
+    if not choices:
+        raise TypeError("there are no choices in it")
+    return choices
 
 
 def _framed(payload: dict[str, Any], identity: str, kind: str, model: str) -> dict[str, Any]:

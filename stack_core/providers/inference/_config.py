@@ -71,7 +71,7 @@ class ServiceConfig(BaseModel):
     def key(self) -> str | None:
         """The configured key in the clear; never to be shown."""
         secret: SecretStr | None = getattr(self, self.row.key_field)
-        return secret.get_secret_value() if secret else None
+        return secret.get_secret_value().strip() if secret else None
 
 
 @cache
@@ -108,7 +108,12 @@ def full_base(address: str, suffix: str) -> str:
     `/openai/v1` completes `https://host` and `https://host/openai`; an address that already ends in a version stays.
     """
     base = (address if "://" in address else f"https://{address}").rstrip("/")
-    if not urlsplit(base).hostname:
+    try:
+        parts = urlsplit(base)
+        known = bool(parts.hostname) and (parts.port or 0) >= 0  # reading the port checks it
+    except ValueError:
+        known = False
+    if not known:
         raise ConfigError(f"{address!r} is not an address", "write it like https://host/v1")
     if base.endswith(suffix) or "/deployments/" in base:
         return base

@@ -52,10 +52,10 @@ _NAMED_STATUS = {
 
 
 class About(NamedTuple):
-    """Which call failed: the model it asked for, and the key that must not show up in the message."""
+    """Which call failed: the model it asked for, and what must not show up in the message."""
 
     model: str = ""
-    secret: str | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class Refusals:
@@ -103,7 +103,7 @@ class Refusals:
         return ProviderError(f"{self._id} ({model}) gave an answer that cannot be read: {what}", provider_id=self._id)
 
     def _sort(self, status: int, payload: Any, text: str, about: About, wait: float | None) -> StackError:
-        said = _shorten(_scrub(message_of(payload) or _plain(text), about.secret))
+        said = _shorten(_scrub(message_of(payload) or _plain(text), about.secrets))
         clues = f"{said} {_dig(payload, 'code')} {_dig(payload, 'type')} {_dig(payload, 'reason')}"
         kind = _kind(status, clues)
         if kind is NotFound:
@@ -199,9 +199,10 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<(style|script|head).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)).strip()
 
 
-def _scrub(text: str, secret: str | None) -> str:
-    if secret and len(secret) >= 4:
-        text = text.replace(secret, "********")
+def _scrub(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "********")
     return re.sub(r"(?i)\b(bearer\s+)[\w.~+/-]{8,}=*", r"\1********", text)
 
 

@@ -36,6 +36,12 @@ class Target:
         return f"{parts.scheme}://{parts.netloc}{path}"
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Everything in the configuration that must not show up in a message."""
+        values = (getattr(self.config, name) for name in type(self.config).model_fields)
+        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+    @property
     def shown(self) -> str:
         """The address for messages: without path, user and password."""
         parts = urlsplit(self.base)
@@ -71,7 +77,7 @@ class Upstream:
 
         Raises:
             MissingCredential: the service needs a key and there is none.
-            ConfigError: no address is set.
+            ConfigError: no address is set, or the key cannot be sent.
         """
         given = context.provider_data.get()
         changes = (
@@ -135,7 +141,7 @@ class Upstream:
             request = self.client.build_request(method, call.url, content=content, headers=call.headers)
             response = await self.client.send(request, stream=stream)
             if response.status_code >= 300:
-                await self._refuse(response, About(model, target.key))
+                await self._refuse(response, About(model, target.secrets))
         return response
 
     async def _refuse(self, response: Response, about: About) -> None:
@@ -151,7 +157,7 @@ class Upstream:
         except ValueError as error:
             raise self.refusals.unreadable("it is not JSON; is the address right?", model) from error
         if error_in(payload):
-            raise self.refusals.from_payload(payload, About(model, target.key))
+            raise self.refusals.from_payload(payload, About(model, target.secrets))
         return payload
 
     async def _resolve(self, config: ServiceConfig, *, own: bool) -> Target:
@@ -164,6 +170,8 @@ class Upstream:
             raise ConfigError(f"{self.id} has no address", f"set {row.url_field} in its config{variable}")
         if not key and row.needs_key(base) and not getattr(config, "access_token", None):
             raise self._no_key()
+        if key and not (key.isascii() and key.isprintable()):
+            raise ConfigError(f"{self.id}: the key holds characters that no key has", "copy the key again")
         suffix = row.suffix if getattr(config, "append_api_version", True) else ""
         return Target(full_base(base, suffix), key, config, own)
 

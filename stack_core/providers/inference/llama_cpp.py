@@ -29,13 +29,14 @@ from stack_core.apis.providers import Health, ProviderId
 from stack_core.errors import ConfigError, ContextTooLong, InvalidRequest, NotFound, ProviderError, Unsupported
 from stack_core.providers._registry import provider
 from stack_core.providers.inference._engine import dialect, fan_out
-from stack_core.providers.inference._engine.files import Files, ModelFile
+from stack_core.providers.inference._engine.files import BUNDLED, Files, ModelFile
 from stack_core.providers.inference._engine.process import Engine
 
 if TYPE_CHECKING:
     from stack_core.providers.inference._engine.client import EngineClient
 
 C = TypeVar("C", ChatCompletionChunk, Completion)
+R = TypeVar("R", ChatCompletionRequest, CompletionRequest)
 T = TypeVar("T")
 SMALL = 100 * 2**20
 """Bytes below which a model is small: one thread is fastest, and what schemas leave open is bounded."""
@@ -95,6 +96,7 @@ class LlamaCpp(Inference):
         )
         self._running: dict[str, _Running] = {}
         self._starting: dict[str, asyncio.Lock] = {}
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Refuse to start where no file can be used; while one can, the others are listed with their problem.
@@ -114,6 +116,10 @@ class LlamaCpp(Inference):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
+        for lock in self._starting.values():  # what is starting now has to be ended, too
+            async with lock:
+                pass
         running, self._running = self._running, {}
         await asyncio.gather(*(one.close() for one in running.values()))
 
@@ -154,8 +160,9 @@ class LlamaCpp(Inference):
             InvalidRequest: images, an unknown tool, a wrong schema.
         """
         running = await self._ready(request.model, generating=True)
+        request = _greedy(request, running)
         asked, reading = dialect.chat_request(request, small=running.small)
-        reader = dialect.ChatReader(reading)
+        reader = dialect.ChatReader(reading, alternatives=bool(request.top_logprobs))
         singles = fan_out.single_requests(asked)
         calls: list[fan_out.Call] = [partial(running.client.chat_completion, one) for one in singles]
         if request.stream:
@@ -165,6 +172,7 @@ class LlamaCpp(Inference):
     async def completion(self, request: CompletionRequest) -> Completion | AsyncIterator[Completion]:
         """Continue a prompt, or several. Errors as for `chat_completion`."""
         running = await self._ready(request.model, generating=True)
+        request = _greedy(request, running)
         dialect.check_text_request(request)
         reader = dialect.TextReader(request)
         singles = fan_out.single_requests(request)
@@ -201,6 +209,8 @@ class LlamaCpp(Inference):
         if running is not None and running.engine.alive:
             return running
         async with self._starting.setdefault(model, asyncio.Lock()):
+            if self._closed:
+                raise ProviderError(f"{self._id} is closed", "open the stack again", provider_id=self._id)
             running = self._running.get(model)
             if running is not None and running.engine.alive:
                 return running
@@ -249,6 +259,14 @@ class LlamaCpp(Inference):
                 upstream_status=error.upstream_status,
             )
         return error
+
+
+def _greedy(request: R, running: _Running) -> R:
+    """The tutorial model takes the likeliest token unless told otherwise: a guess of so small a model is seldom good,
+    and a tutorial reads the same each time."""
+    if request.temperature is not None or running.file.path != BUNDLED:
+        return request
+    return request.model_copy(update={"temperature": 0.0})
 
 
 class _Stream(AsyncIterator[C]):

@@ -29,7 +29,7 @@ from stack_core.apis.providers import Health, ProviderId
 from stack_core.errors import ConfigError, InvalidRequest, NotFound, Unsupported
 from stack_core.providers._registry import provider
 from stack_core.providers.inference._minilm.tokenizer import CLS, MOST_TOKENS, SEP, WordPiece
-from stack_core.providers.inference._minilm.weights import VOCABULARY, WEIGHTS, fetch, locate
+from stack_core.providers.inference._minilm.weights import VOCABULARY, WEIGHTS, damaged, fetch, locate
 
 if TYPE_CHECKING:
     from stack_core.providers.inference._minilm.forward import Array
@@ -154,6 +154,8 @@ class MiniLM(Inference):
 
 def _load(folder: Path) -> tuple[WordPiece, Runtime]:
     weights = folder / WEIGHTS.name
+    if fault := damaged(folder):  # garbled weights would give numbers all the same
+        raise ConfigError(f"the weights in {folder} are damaged: {fault}", f"remove {folder}, then %stack pull minilm")
     try:
         return WordPiece(folder / VOCABULARY.name), _runtime(weights)
     except (ValueError, KeyError, OSError) as error:

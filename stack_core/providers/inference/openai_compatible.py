@@ -275,7 +275,7 @@ class _Stream(AsyncIterator[T], Generic[T]):
                 return
             raise self._upstream.refusals.unreadable(_fault(error), self._model) from error
         if name == "error" or error_in(payload):
-            raise self._upstream.refusals.from_payload(payload, About(self._model, self._target.key))
+            raise self._upstream.refusals.from_payload(payload, About(self._model, self._target.secrets))
         try:
             chunk = self._mender.feed(payload)
         except _MALFORMED as error:
@@ -286,7 +286,10 @@ class _Stream(AsyncIterator[T], Generic[T]):
     def _end(self) -> None:
         if self._mender.empty:
             raise self._upstream.refusals.unreadable("the stream ended before anything came", self._model)
-        self._ready.extend(self._mender.finish())
+        try:
+            self._ready.extend(self._mender.finish())
+        except _MALFORMED as error:
+            raise self._upstream.refusals.unreadable(_fault(error), self._model) from error
         self._done = True
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -207,55 +202,14 @@ def test_a_key_split_over_chunks_is_never_shown(
     assert out == "my [redacted] and more words\n\n[m · 1.0 s]\n"
 
 
-def test_an_update_of_a_long_text_is_cheap(shown: CapturedIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_of_a_long_text_is_cut_and_reads_no_markdown(
+    shown: CapturedIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream, "_GAP", 0.0)
     live = LiveAnswer(KERNEL, "m")
-    live.feed("a <b> line & more\n" * 1_700)
-    best = min(_timed(live) for _ in range(30))
-    assert best < 0.001, f"{best * 1000:.2f} ms"
-    assert "earlier characters are hidden" in frames(shown)[-1]["data"]["text/html"]
-
-
-def _timed(live: LiveAnswer) -> float:
-    start = time.thread_time()
-    live.feed("word ")
-    return time.thread_time() - start
-
-
-SCRIPT = """
-import time
-from llama_magics.render import stream
-from llama_magics.results import Answer
-stream._GAP = 0.0
-live = stream.LiveAnswer(get_ipython(), 'm')
-live.feed('a <b> line & more\\n' * 1700)
-best = 9.0
-for _ in range(40):
-    start = time.thread_time(); live.feed('word '); best = min(best, time.thread_time() - start)
-live.finish(Answer('the end', 'm'))
-print(best)
-"""
-
-
-@pytest.mark.slow
-def test_in_a_real_kernel_an_update_takes_at_most_a_millisecond() -> None:
-    code = textwrap.dedent(
-        """
-        import sys
-        from jupyter_client.manager import start_new_kernel
-        manager, client = start_new_kernel()
-        try:
-            hook = lambda m: print(m["msg_type"], m["content"].get("text", ""))
-            client.execute_interactive(sys.argv[1], output_hook=hook)
-        finally:
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
-        """
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, SCRIPT], capture_output=True, text=True, timeout=90, check=True, env={**os.environ}
-    )
-    assert done.stdout.count("update_display_data") == 42 and done.stdout.count("display_data ") == 43
-    found = re.search(r"stream ([\d.e-]+)", done.stdout)
-    assert found is not None, done.stdout
-    assert float(found[1]) < 0.001
+    live.feed("a <b> line & **more**\n" * 5_000)
+    live.feed("the end ")
+    frame = frames(shown)[-1]["data"]["text/html"]
+    assert "earlier characters are hidden" in frame
+    assert "**more**" in frame
+    assert len(frame) < 40_000

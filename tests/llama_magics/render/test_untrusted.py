@@ -148,7 +148,7 @@ def test_no_text_takes_long_to_show(unit: str) -> None:
 
     start = time.process_time()
     render.bundle(Answer(unit * (10_000 // len(unit)), "m"))
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 30, "far beyond what is linear: this text can hang a notebook"
 
 
 def test_markdown_of_a_model_reads_well() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -125,17 +124,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_help_starts_quickly_and_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from stack_core.cli import _parser; _parser(); print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "fastapi", "httpx2", "numpy", "rich", "yaml"} & set(done.stdout.split())
-    best = min(_seconds([sys.executable, "-m", "stack_core", "--help"]) for _ in range(3))
-    assert best <= 0.25
-
-
-def _seconds(command: list[str]) -> float:
-    """CPU seconds of a process, which a busy machine does not stretch."""
-    before = os.times()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    after = os.times()
-    return after.children_user - before.children_user + after.children_system - before.children_system

@@ -52,6 +52,7 @@ async def test_no_result_is_204_without_a_body() -> None:
     ("verb", "path", "body", "status", "code"),
     [
         ("GET", "/", b"", 404, "not_found"),
+        ("GET", CHAT + "/a%0Ab/c", b"", 404, "not_found"),
         ("GET", "/v1/nothing", b"", 404, "not_found"),
         ("PATCH", CHAT, b"", 405, "method_not_allowed"),
         ("POST", CHAT, b"{not json", 400, "invalid_request"),

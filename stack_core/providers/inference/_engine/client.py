@@ -6,7 +6,7 @@ from stack_core.apis.providers import ProviderId
 from stack_core.http import AsyncClient, Network, open_client
 from stack_core.providers.inference import _rerank as rerank
 from stack_core.providers.inference._config import ServiceConfig, config_model
-from stack_core.providers.inference._engine.dialect import without_surrogates
+from stack_core.providers.inference._engine.dialect import tidy, without_surrogates
 from stack_core.providers.inference._engine.process import Engine
 from stack_core.providers.inference._upstream import Target, Upstream
 from stack_core.providers.inference.openai_compatible import OpenAICompatible
@@ -20,7 +20,7 @@ ROW = Row(
     "http://engine",
     offers=("chat", "completions", "embeddings", "rerank"),
     rerank=rerank.documents("/rerank"),
-    steps=(without_surrogates,),  # UTF-8 has no form for them
+    steps=(without_surrogates, tidy),  # UTF-8 has no form for the former
 )
 
 

@@ -37,10 +37,12 @@ from stack_core.providers.inference._engine.schema import (
     NAME_START,
     answer_grammar,
     call_grammar,
+    object_grammar,
 )
 
 Reading = Literal["text", "json", "call"]
 """How an answer is to be read: as it is, as JSON that was enforced, or as a call that was enforced."""
+_MOST_TOKENS = 2**31 - 1
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -53,19 +55,23 @@ def chat_request(request: ChatCompletionRequest, *, small: bool) -> tuple[ChatCo
         InvalidRequest: a tool that does not exist, a schema that is wrong.
     """
     _refuse_media(request)
+    _refuse_others(request)
+    if request.tool_choice == "none":  # a model that sees tools writes calls, and then as text
+        request = request.model_copy(update={"tools": None, "tool_choice": None})
     bounded = small and request.max_tokens is None and request.max_completion_tokens is None
     if forced := _forced_tools(request):
         grammar = call_grammar(forced, bounded=bounded)
-        return request.model_copy(update={"tool_choice": "none", "grammar": grammar}), "call"
+        changes = {"tool_choice": "none", "response_format": None, "grammar": grammar}
+        return request.model_copy(update=changes), "call"
     form = request.response_format
-    if form is None or form.type == "text" or (request.tools and request.tool_choice != "none"):
+    if form is None or form.type == "text" or request.tools:
         return request, "text"
-    schema: Mapping[str, Any] | None = {"type": "object"}
-    if form.type == "json_schema":
-        schema = form.json_schema.schema_ if form.json_schema else None
-    if schema is None:
+    if form.type == "json_object":
+        grammar = object_grammar(bounded=bounded)
+    elif form.json_schema is None or form.json_schema.schema_ is None:
         raise InvalidRequest("response_format.json_schema.schema is missing")
-    grammar = answer_grammar(schema, bounded=bounded)
+    else:
+        grammar = answer_grammar(form.json_schema.schema_, bounded=bounded)
     return request.model_copy(update={"response_format": None, "grammar": grammar}), "json"
 
 
@@ -75,6 +81,8 @@ def check_text_request(request: CompletionRequest) -> None:
     Raises:
         Unsupported: `suffix`, `best_of`, or `echo` of anything but plain text.
     """
+    if request.max_tokens == 0:
+        raise Unsupported("max_tokens: the engine gives one token at least")
     if request.suffix:
         raise Unsupported("suffix: the engine cannot fill in the middle here")
     if request.best_of is not None and request.best_of > (request.n or 1):
@@ -89,11 +97,48 @@ def without_surrogates(body: dict[str, Any], call: str, config: Any) -> None:
         body[key] = _cleaned(value)
 
 
+def tidy(body: dict[str, Any], call: str, config: Any) -> None:
+    """What the engine would refuse or misread although it is common; a step of the engine's row."""
+    for name in ("max_tokens", "max_completion_tokens"):
+        if isinstance(body.get(name), int):  # a field that the call does not have may hold anything
+            body[name] = min(body[name], _MOST_TOKENS)  # more wraps around to few
+    if "stop" in body and call != "embeddings":  # an empty text would end every answer at once
+        body["stop"] = [text for text in ([body["stop"]] if isinstance(body["stop"], str) else body["stop"]) if text]
+    if body.get("logprobs") is True and not body.get("top_logprobs"):
+        body["top_logprobs"] = 1  # with 0 it gives none at all, without the field twenty; the reader takes it out
+    if call == "completions" and body.get("logprobs") == 0:
+        body["logprobs"] = 1
+    for message in body["messages"] if call == "chat" else ():
+        _tidy_message(message)
+
+
+def _tidy_message(message: dict[str, Any]) -> None:
+    """An answer without text, as one that was cut off leaves it; refusals; arguments that are no JSON."""
+    if message.get("content") is None and not message.get("tool_calls"):
+        message["content"] = message.get("refusal") or ""
+    if isinstance(message.get("content"), list):
+        for part in message["content"]:
+            if part["type"] == "refusal":
+                part["type"], part["text"] = "text", part.pop("refusal")
+    for made in message.get("tool_calls") or ():
+        function = made["function"]
+        text = function.get("arguments") or "{}"
+        function["arguments"] = text if _is_json(text) else json.dumps(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 class ChatReader:
     """Reads one call's answers as OpenAI would have given them."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, reading: Reading, *, alternatives: bool = True) -> None:
+        self._reading, self._alternatives = reading, alternatives
         self._calls: dict[int, _CallReader] = {}
         self._texts: dict[int, str] = {}
 
@@ -104,6 +149,7 @@ class ChatReader:
             ProviderError: the engine did not keep to the grammar.
         """
         for choice in answer.choices:
+            self._without_alternatives(choice.logprobs)
             if self._reading == "json" and choice.finish_reason == "stop":
                 _check_json(choice.message.content or "")
             if self._reading == "call":
@@ -120,10 +166,11 @@ class ChatReader:
         """
         empty = self._reading == "call" and bool(chunk.choices)
         for choice in chunk.choices:
+            self._without_alternatives(choice.logprobs)
             ended = choice.finish_reason
             if self._reading == "call":
                 reader = self._calls.setdefault(choice.index, _CallReader())
-                choice.delta = reader.feed(choice.delta, last=ended is not None)
+                choice.delta = reader.feed(choice.delta, ended)
                 choice.finish_reason = "tool_calls" if ended == "stop" else ended
                 empty = empty and not (ended or choice.delta.role or choice.delta.tool_calls or choice.logprobs)
             elif self._reading == "json":
@@ -131,6 +178,10 @@ class ChatReader:
                 if ended == "stop":
                     _check_json(text)
         return None if empty else chunk
+
+    def _without_alternatives(self, given: Logprobs | None) -> None:
+        for token in (given.content or []) if given and not self._alternatives else ():
+            token.top_logprobs = []
 
 
 class TextReader:
@@ -160,10 +211,10 @@ class _CallReader:
         self._held = ""
         self._named = False
 
-    def feed(self, delta: Delta, *, last: bool) -> Delta:
-        """The delta with the text turned into pieces of a tool call."""
+    def feed(self, delta: Delta, ended: str | None) -> Delta:
+        """The delta with the text turned into pieces of a tool call; `ended` is the reason with the last one."""
         self._held += delta.content or ""
-        pieces = [*self._name(), *self._arguments(last=last)]
+        pieces = [*self._name(), *self._arguments(ended)]
         return delta.model_copy(update={"content": None, "tool_calls": pieces or None})
 
     def _name(self) -> list[ToolCallDelta]:
@@ -174,13 +225,13 @@ class _CallReader:
         function = FunctionCallDelta(name=_name_in(head), arguments="")
         return [ToolCallDelta(index=0, id=_call_id(), type="function", function=function)]
 
-    def _arguments(self, *, last: bool) -> list[ToolCallDelta]:
+    def _arguments(self, ended: str | None) -> list[ToolCallDelta]:
         if not self._named:
-            if last and self._held:
+            if ended == "stop" and self._held:
                 raise _unenforced(self._held)
             return []
         tail = "}" + CALL_END
-        if last:
+        if ended:
             ready, self._held = self._held.removesuffix(tail), ""
         else:
             cut = max(0, len(self._held) - len(tail))
@@ -260,6 +311,16 @@ def _refuse_media(request: ChatCompletionRequest) -> None:
                     f"messages[{index}]: {request.model} reads text only, and this has {part.type}",
                     "ask a model that can see, such as one behind ollama or openai",
                 )
+
+
+def _refuse_others(request: ChatCompletionRequest) -> None:
+    if 0 in (request.max_tokens, request.max_completion_tokens):
+        raise InvalidRequest("max_tokens: ask for one token at least")
+    if request.functions:
+        raise InvalidRequest("functions: this is the older form, which the engine does not know", "write them as tools")
+    for index, tool in enumerate(request.tools or ()):
+        if tool.function is None:
+            raise InvalidRequest(f"tools[{index}]: the engine knows functions alone, and this is {tool.type!r}")
 
 
 def _cleaned(value: Any) -> Any:

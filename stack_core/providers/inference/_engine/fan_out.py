@@ -84,14 +84,18 @@ class Merged(AsyncIterator[C]):
 
     def __init__(self, calls: Sequence[Call], *, prompts: int = 1) -> None:
         self._ready: asyncio.Queue[tuple[int, C | None]] = asyncio.Queue()
-        self._pumps = [asyncio.create_task(self._pump(index, call)) for index, call in enumerate(calls)]
+        self._pumps = [asyncio.create_task(_pump(self._ready, index, call)) for index, call in enumerate(calls)]
         self._open, self._answers = len(self._pumps), len(self._pumps) // prompts
         self._usages: list[Usage] = []
         self._last: C | None = None
 
     async def __anext__(self) -> C:
         while self._open:
-            index, chunk = await self._ready.get()
+            try:
+                index, chunk = await self._ready.get()
+            except asyncio.CancelledError:  # who reads went away: as with a single stream, that ends the answer
+                await self.aclose()
+                raise
             if chunk is None:
                 self._open -= 1
                 await self._end_of(index)
@@ -105,9 +109,10 @@ class Merged(AsyncIterator[C]):
     async def aclose(self) -> None:
         """End every answer."""
         self._open, self._last = 0, None
-        for pump in self._pumps:
+        pumps, self._pumps = self._pumps, []  # a second cancel would break into their own closing
+        for pump in pumps:
             pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _end_of(self, index: int) -> None:
         try:
@@ -126,16 +131,25 @@ class Merged(AsyncIterator[C]):
             choice.index = index
         return chunk
 
-    async def _pump(self, index: int, call: Call) -> None:
+    def __del__(self) -> None:
+        """Nobody reads any more: what was not closed must not hold its slots."""
+        for pump in self._pumps:
+            loop = pump.get_loop()
+            if not pump.done() and not loop.is_closed():
+                loop.call_soon_threadsafe(pump.cancel)  # the collector may run in any thread
+
+
+async def _pump(ready: asyncio.Queue[tuple[int, Any]], index: int, call: Call) -> None:
+    """Put the chunks of one answer into the queue, then None; knows nothing of who reads."""
+    try:
+        stream = await call()
         try:
-            stream = await call()
-            try:
-                async for chunk in stream:
-                    self._ready.put_nowait((index, chunk))
-            finally:
-                await close(stream)
+            async for chunk in stream:
+                ready.put_nowait((index, chunk))
         finally:
-            self._ready.put_nowait((index, None))
+            await close(stream)
+    finally:
+        ready.put_nowait((index, None))
 
 
 async def close(stream: object) -> None:

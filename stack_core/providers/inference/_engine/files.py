@@ -74,7 +74,7 @@ class Files:
     def describe(self, name: str) -> tuple[ModelType, dict[str, Any]]:
         """What a model is for, and its metadata; a file that cannot be used has a `problem` there."""
         path, _ = self._places[name]
-        metadata: dict[str, Any] = {"file": str(path)} | ({"tutorial": True} if path == BUNDLED else {})
+        metadata: dict[str, Any] = {"file": path.name} | ({"tutorial": True} if path == BUNDLED else {})
         try:
             file = self.check(name)
         except ConfigError as error:

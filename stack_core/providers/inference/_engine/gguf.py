@@ -5,6 +5,7 @@ The format is llama.cpp's (versions 2 and 3): magic, version, counts, typed key/
 
 from __future__ import annotations
 
+import stat
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,6 +71,8 @@ def read_header(path: Path) -> Header:
         OSError: it cannot be read.
     """
     facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+        raise DamagedFile("it is no regular file")  # to open a pipe would wait for its writer
     return _read(path, facts.st_size, facts.st_mtime_ns)
 
 

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from stack_core.errors import ConfigError, MissingPackage, Unsupported
+from stack_core.errors import ConfigError, MissingPackage, ProviderError, Unsupported
 
 CHILD = Path(__file__).with_name("child.py")
 LONGEST_SOCKET_PATH = 100  # the kernel's limit is 104 bytes on macOS, 108 on Linux
@@ -59,21 +59,18 @@ class Engine:
         Raises:
             MissingPackage: xllamacpp is not installed.
             ConfigError: the file cannot be loaded; says what the engine said.
+            ProviderError: the process was killed before its model was there.
         """
         if find_spec("xllamacpp") is None:
             raise MissingPackage("xllamacpp", needed_by="inline::llama-cpp")
         if not hasattr(socket, "AF_UNIX"):
             raise Unsupported("inline::llama-cpp needs Unix sockets, which this system does not have")
         folder, key = _folder(), secrets.token_urlsafe(24)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # keep this folder off the child's import path
-            str(CHILD),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            process = await _spawn()
+        except BaseException:  # also a cancelled call must not leave its folder behind
+            folder.rmdir()
+            raise
         engine = cls(process, folder, key)
         try:
             await engine._introduce(settings, where)
@@ -92,7 +89,13 @@ class Engine:
         reply = await self._process.stdout.readline()
         if reply and "ready" in json.loads(reply):
             return
-        said = json.loads(reply)["error"] if reply else await self.ended(patience=5) or "it does not answer"
+        how = None if reply else await self.ended(patience=5)
+        if self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM):
+            raise ProviderError(
+                f"{how} while it loaded {settings.path}: somebody killed it, or the memory ran out",
+                "ask again: the next call starts it anew",
+            )
+        said = json.loads(reply)["error"] if reply else how or "it does not answer"
         await self._listener  # the reason stands on stderr
         raise ConfigError(
             f"the engine cannot load {settings.path}: {said}{self._last_words()}",
@@ -146,6 +149,18 @@ class Engine:
         lines = self._said.decode(errors="replace").splitlines()
         lines = [line for line in lines if line.strip() and "send_error:" not in line]  # its callers were told
         return "".join(f"\n  {line}" for line in lines[-KEPT_LINES:])
+
+
+async def _spawn() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # keep this folder off the child's import path
+        str(CHILD),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def _folder() -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stack_core.apis.inference import FunctionSpec
@@ -28,10 +28,47 @@ LAYOUT = {
 }
 CALL_START, CALL_END = "<tool_call>\n", "\n</tool_call>"
 NAME_START, NAME_END = '{"name": ', ', "arguments": '
+_NOTHING: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+"""The parameters of a tool that names none."""
+_SHORT: Sequence[Mapping[str, Any]] = (
+    {"type": "string", "maxLength": 100},
+    {"type": "integer", "minimum": -(10**9), "maximum": 10**9},
+    {"type": "boolean"},
+    {"type": "null"},
+)
+_SHORT_OBJECT: Mapping[str, Any] = {
+    "type": "object",
+    "patternProperties": {
+        "^[A-Za-z_][A-Za-z0-9_ ]{0,19}$": {
+            "anyOf": [*_SHORT, {"type": "array", "items": {"anyOf": _SHORT}, "maxItems": 6}]
+        }
+    },
+    "additionalProperties": False,
+    "maxProperties": 8,
+}
+"""Any object that a small model comes to the end of."""
 _SIZED = ("maxLength", "enum", "const", "pattern", "format")
 _CHILDREN = ("properties", "patternProperties", "$defs", "definitions")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_SHAPES: Sequence[tuple[str, Callable[[Any], bool], str]] = (
+    *((key, lambda value: isinstance(value, Mapping), "an object of schemas") for key in _CHILDREN),
+    *((key, lambda value: isinstance(value, list) and bool(value), "a list of schemas") for key in _LISTS),
+    *((key, _is_count, "a whole number from 0") for key in ("minLength", "maxLength", "minItems", "maxItems")),
+    ("enum", lambda value: isinstance(value, list) and bool(value), "a list of values"),
+    ("required", _are_texts, "a list of names"),
+)
+"""Keyword, what its value has to be, and how to say so: a grammar of anything else would quietly not be enforced."""
 
 
 def answer_grammar(schema: Mapping[str, Any], *, bounded: bool) -> str:
@@ -44,6 +81,11 @@ def answer_grammar(schema: Mapping[str, Any], *, bounded: bool) -> str:
     return f"%llguidance {{}}\nstart: %json {_text(checked(schema, bounded=bounded))}"
 
 
+def object_grammar(*, bounded: bool) -> str:
+    """A grammar for any JSON object; `bounded` keeps it flat and short."""
+    return f"%llguidance {{}}\nstart: %json {_text(_SHORT_OBJECT if bounded else {'type': 'object'})}"
+
+
 def call_grammar(tools: Sequence[FunctionSpec], *, bounded: bool) -> str:
     """A grammar for exactly one call of one of the tools, in the form of Hermes' models; the tags are plain text, so it
     binds every model.
@@ -53,13 +95,12 @@ def call_grammar(tools: Sequence[FunctionSpec], *, bounded: bool) -> str:
     """
     rules = []
     for number, tool in enumerate(tools):
-        arguments = checked(tool.parameters or {"type": "object"}, bounded=bounded, where=f"tools.{tool.name}")
+        arguments = checked(tool.parameters or _NOTHING, bounded=bounded, where=f"tools.{tool.name}")
         call: dict[str, Any] = {
             "type": "object",
-            "properties": {"name": {"const": tool.name}, "arguments": _without_definitions(arguments)},
+            "properties": {"name": {"const": tool.name}, "arguments": _moved(arguments)},
             "required": ["name", "arguments"],
             "additionalProperties": False,
-            **{key: arguments[key] for key in ("$defs", "definitions") if key in arguments},
         }
         rules.append(f"t{number}: %json {_text(call)}")
     either = " | ".join(f"t{number}" for number in range(len(rules)))
@@ -101,9 +142,12 @@ def checked(schema: Mapping[str, Any], *, bounded: bool, where: str = "schema", 
 
 
 def _check_words(schema: Mapping[str, Any], where: str) -> None:
+    for key, fits, wanted in _SHAPES:
+        if key in schema and not fits(schema[key]):
+            raise InvalidRequest(f"{where}.{key}: {schema[key]!r} is not {wanted}"[:300])
     given = schema.get("type", [])
     for name in given if isinstance(given, list) else [given]:
-        if name not in TYPES:
+        if not isinstance(name, str) or name not in TYPES:
             raise InvalidRequest(f"{where}.type: {name!r} is no JSON type", f"types are {', '.join(sorted(TYPES))}")
     pattern = schema.get("pattern")
     if pattern is not None:
@@ -120,7 +164,8 @@ def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     given = schema.get("type")
     kinds = given if isinstance(given, list) else [given]
     out: dict[str, Any] = {}
-    if "properties" in schema and not any(key in schema for key in ("additionalProperties", "allOf", "$ref")):
+    named = set(schema.get("required", ())) <= set(schema.get("properties", ()))
+    if named and "properties" in schema and not any(key in schema for key in ("additionalProperties", "allOf", "$ref")):
         out["additionalProperties"] = False
     if "string" in kinds and not any(key in schema for key in _SIZED):
         out["maxLength"] = LONGEST_TEXT
@@ -132,9 +177,16 @@ def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _without_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """References are resolved from the root, so definitions move there."""
-    return {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
+def _moved(schema: Any) -> Any:
+    """The schema of a call's arguments where it stands in the call: references are resolved from the root."""
+    if isinstance(schema, list):
+        return [_moved(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    out = {key: _moved(value) for key, value in schema.items()}
+    if isinstance(out.get("$ref"), str):
+        out["$ref"] = f"#/properties/arguments{out['$ref'].removeprefix('#')}"
+    return out
 
 
 def _text(schema: Mapping[str, Any]) -> str:

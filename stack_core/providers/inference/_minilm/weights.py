@@ -76,6 +76,19 @@ def locate(given: Path | None = None) -> Path:
     )
 
 
+def damaged(folder: Path) -> str | None:
+    """Which file is not the published one, and how that shows; None where both are. Reads them whole (0.1 s)."""
+    for file in FILES:
+        path = folder / file.name
+        if not path.is_file():
+            return f"it has no {file.name}"
+        with path.open("rb") as data:
+            found = hashlib.file_digest(data, "sha256").hexdigest()
+        if found != file.sha256:
+            return f"{file.name} has the SHA-256 {found[:12]}…, not {file.sha256[:12]}…"
+    return None
+
+
 def fetch(progress: Progress | None = None) -> Path:
     """Get the weights unless they are there already; gives their folder. Several processes may do so at once.
 
@@ -107,7 +120,8 @@ def _fetch_into(target: Path, say: Progress) -> Path:
             try:
                 say(0, WHOLE)
                 source(folder, say)
-                _check(folder)
+                if fault := damaged(folder):
+                    raise _Unfetched(fault)
             except _Unfetched as error:
                 failures.append(f"{name}: {error}")
                 continue
@@ -126,17 +140,6 @@ def _places() -> Iterator[Path]:
     spec = find_spec(PACKAGE.replace("-", "_"))  # finds it without importing it
     if spec is not None and spec.origin is not None:
         yield Path(spec.origin).parent / "model"
-
-
-def _check(folder: Path) -> None:
-    for file in FILES:
-        path = folder / file.name
-        if not path.is_file():
-            raise _Unfetched(f"it has no {file.name}")
-        with path.open("rb") as data:
-            found = hashlib.file_digest(data, "sha256").hexdigest()
-        if found != file.sha256:
-            raise _Unfetched(f"{file.name} has the SHA-256 {found[:12]}…, not {file.sha256[:12]}…")
 
 
 def _from_index(folder: Path, _say: Progress) -> None:

@@ -57,7 +57,7 @@ def test_a_required_tool_may_be_any() -> None:
     assert [r["properties"]["name"]["const"] for r in rules(request.grammar)] == ["weather", "add"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("choice", [None, "auto", "none"])
+@pytest.mark.parametrize("choice", [None, "auto"])
 def test_a_free_choice_is_left_to_the_engine(choice: str | None) -> None:
     request = ask(tools=[TOOL], tool_choice=choice)
     assert dialect.chat_request(request, small=True) == (request, "text")
@@ -131,13 +131,14 @@ def test_endless_nesting_is_refused() -> None:
         answer_grammar(schema, bounded=False)
 
 
-def test_definitions_move_to_the_root_of_a_call() -> None:
+def test_references_of_a_tool_point_into_the_call() -> None:
     parameters = {"type": "object", "properties": {"p": {"$ref": "#/$defs/P"}}, "$defs": {"P": {"type": "integer"}}}
     tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
     request, _ = dialect.chat_request(ask(tools=[tool], tool_choice="required"), small=False)
     (rule,) = rules(request.grammar)  # type: ignore[attr-defined]
-    assert rule["$defs"] == {"P": {"type": "integer"}}
-    assert "$defs" not in rule["properties"]["arguments"]
+    arguments = rule["properties"]["arguments"]
+    assert arguments["$defs"] == {"P": {"type": "integer"}}
+    assert arguments["properties"]["p"] == {"$ref": "#/properties/arguments/$defs/P"}
 
 
 def answer(text: str, reason: str = "stop") -> ChatCompletion:
@@ -281,3 +282,57 @@ async def test_one_broken_stream_ends_all() -> None:
             pass
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+def test_a_model_that_must_not_call_sees_no_tools() -> None:
+    sent, reading = dialect.chat_request(ask(tools=[TOOL], tool_choice="none"), small=True)
+    assert (sent.tools, sent.tool_choice, reading) == (None, None, "text")
+
+
+def test_a_forced_call_wins_over_a_format() -> None:
+    form = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    sent, reading = dialect.chat_request(ask(tools=[TOOL], tool_choice="required", response_format=form), small=True)
+    assert (sent.response_format, reading) == (None, "call")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": {"a": 1}}, {"type": [["string"]]}, {"properties": ["a"]}, {"required": "a"}, {"enum": []},
+     {"anyOf": {}}, {"minLength": "3"}, {"maxItems": -1}, {"items": {"enum": "abc"}}],
+)  # fmt: skip
+def test_a_schema_of_the_wrong_shape_is_refused(schema: dict[str, Any]) -> None:
+    form = {"type": "json_schema", "json_schema": {"schema": schema}}
+    with pytest.raises(InvalidRequest, match="schema"):
+        dialect.chat_request(ask(response_format=form), small=True)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_tokens": 0}, {"functions": [{"name": "f"}]}, {"tools": [{"type": "web_search"}]}]
+)
+def test_what_the_engine_does_not_know_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        dialect.chat_request(ask(**fields), small=True)
+
+
+def test_requests_are_tidied() -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": '{"cut'}}
+    messages: list[dict[str, Any]] = [
+        {"role": "assistant", "content": None},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "assistant", "tool_calls": [call, {"id": "d", "function": {"name": "f", "arguments": ""}}]},
+    ]
+    body = {"messages": messages, "stop": ["", "x"], "max_tokens": 2**63, "logprobs": True}
+    dialect.tidy(body, "chat", None)
+    assert (body["stop"], body["max_tokens"], body["top_logprobs"]) == (["x"], 2**31 - 1, 1)
+    assert messages[0]["content"] == ""
+    assert messages[1]["content"] == [{"type": "text", "text": "no"}]
+    assert [made["function"]["arguments"] for made in messages[2]["tool_calls"]] == ['"{\\"cut"', "{}"]
+
+
+def test_fields_that_a_call_does_not_have_may_hold_anything() -> None:
+    body: dict[str, Any] = {"prompt": "hi", "max_completion_tokens": [], "messages": 5, "max_tokens": 3}
+    dialect.tidy(body, "completions", None)
+    assert body == {"prompt": "hi", "max_completion_tokens": [], "messages": 5, "max_tokens": 3}
+    vectors: dict[str, Any] = {"input": "hi", "stop": 5, "messages": None}
+    dialect.tidy(vectors, "embeddings", None)
+    assert vectors == {"input": "hi", "stop": 5, "messages": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -75,3 +76,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     path.write_bytes(b"something else")
     with pytest.raises(DamagedFile):
         read_header(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(DamagedFile, match="no regular file"):
+        read_header(tmp_path / "pipe.gguf")

@@ -6,6 +6,7 @@ Golden: when the pinned engine is raised, what these tests say about calls, sche
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -153,6 +154,40 @@ async def test_a_process_that_died_meanwhile_is_started_anew(engine: LlamaCpp) -
     assert "Hello" in await said(engine, ask())
 
 
+async def test_a_process_killed_while_it_starts_is_told_and_the_next_call_works(engine: LlamaCpp) -> None:
+    call = asyncio.create_task(said(engine, ask()))
+    assert await until(lambda: bool(children()), 5)
+    children()[0].kill()
+    with pytest.raises(ProviderError, match="SIGKILL while it loaded"):
+        await call
+    assert "Hello" in await said(engine, ask())
+
+
+async def test_a_cancelled_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with build() as provider:
+        for _ in range(3):
+            call = asyncio.create_task(said(provider, ask()))
+            assert await until(lambda: bool(os.listdir(tmp_path)), 5)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert (children(), os.listdir(tmp_path)) == ([], [])
+
+
+async def test_closing_ends_what_is_starting_and_starts_nothing_more() -> None:
+    provider = await build().__aenter__()
+    call = asyncio.create_task(said(provider, ask(ignore_eos=True, max_tokens=1900)))
+    assert await until(lambda: bool(children()), 5)
+    await provider.__aexit__(None, None, None)
+    assert children() == []
+    with pytest.raises(ProviderError):
+        await call
+    with pytest.raises(ProviderError, match="closed"):
+        await said(provider, ask())
+    assert children() == []
+
+
 async def test_a_file_that_the_engine_refuses(tmp_path: Path) -> None:
     path = header_only(tmp_path / "hollow.gguf")
     async with build(model_path=str(path)) as provider:
@@ -277,10 +312,39 @@ async def test_closing_a_stream_frees_the_slot() -> None:
     async with build(n_parallel=1) as provider:
         stream: Any = await provider.chat_completion(ask(stream=True, ignore_eos=True, max_tokens=1900, temperature=1))
         await anext(stream)
+        start = time.monotonic()
+        async for _ in stream:
+            pass
+        whole = time.monotonic() - start
+        stream = await provider.chat_completion(ask(stream=True, ignore_eos=True, max_tokens=1900, temperature=1))
+        await anext(stream)
         await stream.aclose()
         start = time.monotonic()
         await said(provider, ask(max_tokens=2))
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < whole / 2 + 0.2, "a slot that is held would be free only at the answer's end"
+
+
+@pytest.mark.parametrize("left", ["cancelled", "forgotten"])
+async def test_several_answers_that_nobody_reads_free_their_slots(engine: LlamaCpp, left: str) -> None:
+    before = asyncio.all_tasks()
+    await said(engine, ask(max_tokens=1))
+    for _ in range(3):
+        request = ask(stream=True, ignore_eos=True, max_tokens=1900, temperature=1, n=3)
+        stream: Any = await engine.chat_completion(request)
+        await anext(stream)
+        if left == "cancelled":
+            reader = asyncio.create_task(_drain(stream))
+            await asyncio.sleep(0)
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        del stream
+        gc.collect()
+    assert await until(lambda: len(asyncio.all_tasks() - before) <= 1, 2)  # what listens to the process
+
+
+async def _drain(stream: Any) -> None:
+    async for _ in stream:
+        pass
 
 
 async def test_cancelling_a_call_frees_the_slot() -> None:
@@ -342,6 +406,34 @@ async def test_too_long_a_prompt_says_how_much_there_is(engine: LlamaCpp) -> Non
         await said(engine, ask("word " * 5000))
     assert "n_ctx" in (caught.value.hint or "")
     assert "Hello" in await said(engine, ask())
+
+
+async def test_log_probabilities_without_alternatives(engine: LlamaCpp) -> None:
+    answer: Any = await engine.chat_completion(ask(logprobs=True, max_tokens=3, **WHOLE))
+    assert [token.top_logprobs for token in answer.choices[0].logprobs.content] == [[], [], []]
+
+
+async def test_any_object_comes_to_an_end(engine: LlamaCpp) -> None:
+    for text in ("Hello", "Give me a JSON object about Oslo"):
+        answer = await said(engine, ask(text, response_format={"type": "json_object"}, temperature=1.2, seed=1))
+        assert isinstance(json.loads(answer), dict)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_is_cut_off_before_its_name(engine: LlamaCpp, stream: bool) -> None:
+    request = ask("What is 1 + 2?", tools=[CALCULATOR], tool_choice="required", max_tokens=3, stream=stream)
+    answer: Any = await engine.chat_completion(request)
+    chunks = [chunk async for chunk in answer] if stream else [answer]
+    reasons = [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+    assert reasons == ["length"]
+
+
+async def test_references_inside_a_tool(engine: LlamaCpp) -> None:
+    properties = {"a": {"$ref": "#/properties/b"}, "b": {"$ref": "#/$defs/seven"}}
+    parameters = {"type": "object", "properties": properties, "required": ["a", "b"], "$defs": {"seven": {"enum": [7]}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    answer: Any = await engine.chat_completion(ask("x", tools=[tool], tool_choice="required"))
+    assert json.loads(answer.choices[0].message.tool_calls[0].function.arguments) == {"a": 7, "b": 7}
 
 
 async def test_lone_surrogates_do_no_harm(engine: LlamaCpp) -> None:

@@ -102,7 +102,7 @@ async def test_models_say_what_they_are(tmp_path: Path) -> None:
     good = header_only(tmp_path / "good.gguf")
     provider = build(models={"good": str(good), "gone": str(tmp_path / "gone.gguf")})
     listed = {model.identifier: model for model in await provider.models()}
-    assert listed["local/good"].metadata == {"file": str(good), "context_length": 512}
+    assert listed["local/good"].metadata == {"file": good.name, "context_length": 512}
     assert "no file" in listed["local/gone"].metadata["problem"]
     embedding = build(model_path=str(header_only(tmp_path / "b.gguf", "bert")), embedding=True)
     (model,) = await embedding.models()
@@ -113,7 +113,7 @@ async def test_nothing_configured_is_the_bundled_model() -> None:
     provider = build()
     (model,) = await provider.models()
     assert model.identifier == "local/tutorial"
-    assert (model.metadata["tutorial"], model.metadata["file"]) == (True, str(BUNDLED))
+    assert (model.metadata["tutorial"], model.metadata["file"]) == (True, BUNDLED.name)
 
 
 async def test_without_the_engine_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

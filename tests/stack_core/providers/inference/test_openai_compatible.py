@@ -409,7 +409,7 @@ ERRORS = [
 @pytest.mark.parametrize(("status", "body", "kind"), ERRORS)
 def test_errors_of_all_shapes(status: int, body: Any, kind: type[errors.StackError]) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
-    error = Refusals("svc").from_response(status, text.encode(), {"retry-after": "7"}, About("x", "sk-secret-1"))
+    error = Refusals("svc").from_response(status, text.encode(), {"retry-after": "7"}, About("x", ("sk-secret-1",)))
     assert type(error) is kind
     assert "svc" in error.message or isinstance(error, errors.NotFound)
     if isinstance(error, errors.ProviderError):
@@ -423,10 +423,35 @@ def test_errors_of_all_shapes(status: int, body: Any, kind: type[errors.StackErr
 
 def test_messages_are_short_and_hold_no_key() -> None:
     said = {"error": {"message": "Incorrect key sk-secret-1, sent as Bearer abcdefgh12345. " + "x" * 5000}}
-    error = Refusals("svc").from_response(401, json.dumps(said).encode(), {}, About("m", "sk-secret-1"))
+    error = Refusals("svc").from_response(401, json.dumps(said).encode(), {}, About("m", ("sk-secret-1",)))
     assert "sk-secret-1" not in error.message
     assert "abcdefgh12345" not in error.message
     assert len(error.message) < 550
+
+
+async def test_no_secret_of_the_configuration_is_repeated() -> None:
+    async def answer(asked: Asked, reply: Reply) -> None:
+        await reply.json({"error": {"message": f"who is {asked.headers['authorization'][7:]}?"}}, 401)
+
+    async with (
+        service(answer) as running,
+        build("remote::gemini", url=running.url, access_token="ya29-token-1") as provider,
+    ):
+        with pytest.raises(errors.ProviderAuthFailed) as caught:
+            await provider.chat_completion(ask())
+    assert "ya29-token-1" not in caught.value.message
+
+
+@pytest.mark.parametrize("usage", ["x", {"prompt_tokens": "x"}, {"prompt_tokens": 1, "completion_tokens_details": "x"}])
+async def test_token_counts_that_cannot_be_read(usage: Any) -> None:
+    async def answer(asked: Asked, reply: Reply) -> None:
+        await reply.events([{**delta("hi", "stop"), "usage": usage}])
+
+    async with service(answer) as running, build("remote::openai", url=running.url, api_key="k") as provider:
+        stream: Any = await provider.chat_completion(ask(stream=True))
+        with pytest.raises(errors.ProviderError, match="cannot be read"):
+            async for _ in stream:
+                pass
 
 
 async def test_nobody_listens() -> None:
@@ -441,7 +466,9 @@ async def test_nobody_listens() -> None:
         assert "ollama serve" in (health.message or "")
 
 
-@pytest.mark.parametrize("text", ["not json", "", "[]", '{"choices": [{}]}', '{"choices": null}', "7"])
+@pytest.mark.parametrize(
+    "text", ['{"choices": []}', "not json", "", "[]", '{"choices": [{}]}', '{"choices": null}', "7"]
+)
 async def test_an_answer_that_cannot_be_read(text: str) -> None:
     async with (
         service(lambda asked, reply: reply.text(text)) as running,

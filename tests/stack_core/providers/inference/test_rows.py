@@ -102,9 +102,21 @@ def test_addresses_get_what_is_missing(address: str, suffix: str, full: str) -> 
     assert full_base(address, suffix) == full
 
 
-def test_an_address_without_a_host() -> None:
+@pytest.mark.parametrize("address", ["http://", "http://h:99999", "http://[::1"])
+def test_what_is_no_address(address: str) -> None:
     with pytest.raises(errors.ConfigError, match="is not an address"):
-        full_base("http://", "/v1")
+        full_base(address, "/v1")
+
+
+@pytest.mark.parametrize("key", ["sk-\u20ac123456", "sk-1\n23456"])
+async def test_a_key_that_cannot_be_sent_is_not_shown(key: str) -> None:
+    with pytest.raises(errors.ConfigError, match="the key holds") as caught:
+        await build("remote::openai", api_key=key).chat_completion(ChatCompletionRequest.model_validate(HELLO))
+    assert "123456" not in str(caught.value)
+
+
+def test_blanks_around_a_key_are_dropped() -> None:
+    assert build("remote::openai", api_key=" sk-1\n").config.key == "sk-1"
 
 
 # ---- config -----------------------------------------------------------------------------------------------------
