@@ -24,6 +24,7 @@ from stack_core.errors import (
     MissingPackage,
     ProviderUnavailable,
     StackError,
+    UnknownProvider,
     Unsupported,
     nearest,
 )
@@ -178,8 +179,11 @@ def _add(out: Plan, api: str, entry: ProviderEntry, where: str) -> None:
 def _misplaced(api: str, entry: ProviderEntry) -> bool:
     """Whether an entry stands under the wrong API: its type exists under another one too, and none of its settings
     belong here. Llama Stack's `nvidia/run-with-safety.yaml` has its guardrails under inference as well."""
+    try:
+        fields = _registry.find(api, entry.provider_type, entry.module).config.model_fields
+    except (Unsupported, UnknownProvider):
+        return False
     elsewhere = any(entry.provider_type in _registry.types(other) for other in _registry.api_names() - {api})
-    fields = _registry.find(api, entry.provider_type, entry.module).config.model_fields
     return elsewhere and bool(entry.config) and not entry.config.keys() & fields.keys()
 
 

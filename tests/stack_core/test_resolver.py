@@ -95,6 +95,12 @@ def test_a_relative_provider_module_is_refused() -> None:
         plan(load_config({"name": "x", "providers": {"inference": [entry]}}))
 
 
+def test_two_of_one_id_are_refused_where_the_api_is_not_here_yet() -> None:
+    entry = {"provider_type": "inline::llama-guard"}
+    with pytest.raises(ConfigError, match=r"safety\[1\].*two safety providers"):
+        plan(load_config({"name": "x", "providers": {"safety": [entry, entry]}}))
+
+
 def test_the_apis_list_limits_what_is_built() -> None:
     entry = {"provider_id": "e", "provider_type": "inline::may-use-models", "module": MODULE}
     out = plan(load_config({"name": "x", "apis": ["safety"], "providers": {"inference": [entry]}}))
