@@ -30,7 +30,7 @@ def lab(notebook: Notebook, service: Upstream) -> Notebook:
 @pytest.mark.parametrize("expression", ["1 / 0", "'a' + 1", "[1].index(2)", "int('x')"])
 def test_an_expression_that_raises_is_an_error_with_its_place(lab: Notebook, expression: str) -> None:
     error = lab.fails(f"%%stack ask\nfirst\n{{{{ {expression} }}}}", InvalidRequest)
-    assert error.message.startswith(f"line 2: {{{{ {expression} }}}}: ")
+    assert error.message.startswith(f"line 3: {{{{ {expression} }}}}: ")
     assert "Nothing was sent" in error.hint
 
 

@@ -326,7 +326,7 @@ def test_the_twin_gives_the_same(lab: Notebook, service: Upstream) -> None:
         assert code.startswith("from llama_magics import stack\n")
         service.reset()
         lab.run(code)
-        assert bodies(service) == asked, code
+        assert sorted(bodies(service), key=str) == sorted(asked, key=str), code  # two models are asked at once
         assert _timeless(lab["a"].to_dict()) == _timeless(first.to_dict())
 
 
