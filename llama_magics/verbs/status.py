@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llama_magics import health, source
-from llama_magics.results import Status
+from llama_magics.results import ProviderLine, Status
 from llama_magics.session import Session
+from stack_core.errors import ProviderUnavailable
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
@@ -38,7 +39,12 @@ def status(session: Session, code: str = "") -> Status:
     if opened is None:
         card.next_steps, card.tutorial = _FIRST, session.settings.distribution == "notebook"
         return card
-    card.providers = health.provider_lines(session, opened)
+    try:
+        card.providers = health.provider_lines(session, opened)
+    except ProviderUnavailable as error:  # a server that has gone: the card says so
+        card.providers = [ProviderLine("server", opened.name, "server", "Error", error.message, error.hint)]
+        card.next_steps = [("%stack use notebook", "a stack in this kernel")]
+        return card
     card.default = session.settings.model or (opened.config.default_model if opened.config else None)
     aliases = opened.config.aliases if opened.config else {}
     card.models = len(session.run(lambda _: opened.models()))

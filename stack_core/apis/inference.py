@@ -270,8 +270,9 @@ class RerankRequest(Open):
 
 
 class ListCompletionsRequest(BaseModel):
-    """Arguments of `list_chat_completions`."""
+    """Arguments of `list_chat_completions`. A filter that it does not have is refused, not left out."""
 
+    model_config = ConfigDict(extra="forbid")
     after: str | None = Field(None, description="Id of the last completion of the page before.")
     limit: int = Field(20, ge=1, le=1000)
     model: str | None = Field(None, description="Only completions of this model.")

@@ -262,6 +262,7 @@ def test_a_server_answers_the_same_cells(lab: Notebook, service: Upstream, tmp_p
         lab.fails('%stack ask fast "hi" -p upstream="{status: 429}"', RateLimited)
         lab.fails('%stack ask fsat "hi"', NotFound)
     lab.fails('%stack ask fast "hi"', StackError)
+    assert [(p.provider_type, p.status) for p in lab.run("%stack").providers] == [("server", "Error")]
     assert lab.run("%stack use lab").name == "lab"
     lab.fails(f"%stack use {url}", StackError)
     assert lab.session.current == "lab"

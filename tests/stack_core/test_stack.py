@@ -355,3 +355,9 @@ async def test_a_switched_off_provider_says_what_switches_it_on(tmp_path: Path) 
         for name in ("smart", "moon/one"):
             with pytest.raises(ProviderUnavailable, match="moon is switched off: NO_SUCH_VARIABLE is not set"):
                 await stack.inference.chat_completion(model=name, messages=say("x"))
+
+
+async def test_a_filter_that_the_list_does_not_have_is_refused(tmp_path: Path) -> None:
+    async with Stack.open(run_file(tmp_path)) as stack:
+        with pytest.raises(InvalidRequest, match="metadata"):
+            await stack.inference.list_chat_completions(metadata={"a": "b"})

@@ -138,6 +138,8 @@ def checked(schema: Mapping[str, Any], *, bounded: bool, where: str = "schema", 
     for key in _SINGLE:
         if isinstance(schema.get(key), Mapping):
             out[key] = inner(schema[key], key)
+    if depth == 0:
+        _check_references(schema, schema, where)
     return {**out, **_bounds(schema)} if bounded else out
 
 
@@ -158,6 +160,30 @@ def _check_words(schema: Mapping[str, Any], where: str) -> None:
     reference = schema.get("$ref")
     if reference is not None and not str(reference).startswith("#"):
         raise InvalidRequest(f"{where}.$ref: {reference!r} is not in this document", "put it under $defs")
+
+
+def _check_references(part: Any, root: Mapping[str, Any], where: str) -> None:
+    """Every reference must lead somewhere: a grammar with one that does not is quietly not enforced."""
+    if isinstance(part, Mapping):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#") and not _leads(reference, root):
+            raise InvalidRequest(f"{where}: nothing stands at the reference {reference!r}", "put it under $defs")
+    for child in part.values() if isinstance(part, Mapping) else part if isinstance(part, list) else ():
+        _check_references(child, root, where)
+
+
+def _leads(reference: str, root: Any) -> bool:
+    """Whether a JSON pointer (RFC 6901) finds something."""
+    at = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, Mapping) and name in at:
+            at = at[name]
+        elif isinstance(at, list) and name.isdigit() and int(name) < len(at):
+            at = at[int(name)]
+        else:
+            return False
+    return True
 
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def test_own_bounds_are_kept() -> None:
         ({"items": {"pattern": "((("}}, r"schema\.items\.pattern"),
         ({"anyOf": [{}, {"$ref": "http://x/y"}]}, r"schema\.anyOf\.1\.\$ref"),
         ({"properties": {"a": 3}}, "a schema is an object"),
+        ({"properties": {"a": {"$ref": "#/$defs/Missing"}}, "$defs": {"Here": {}}}, r"#/\$defs/Missing"),
     ],
 )
 def test_wrong_schemas_name_the_place(schema: dict[str, Any], words: str) -> None:
