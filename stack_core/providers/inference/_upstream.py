@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from stack_core import context
 from stack_core.errors import ConfigError, MissingCredential
-from stack_core.http import AsyncClient, HTTPError, InvalidURL, Network, Response, open_client
+from stack_core.http import Client, HTTPError, InvalidURL, Network, Response, open_client
 from stack_core.providers.inference._access import Call
 from stack_core.providers.inference._config import ServiceConfig, full_base
 from stack_core.providers.inference._errors import About, Refusals, error_in
@@ -56,11 +55,11 @@ class Upstream:
         self.refusals = Refusals(provider_id, self.row.start)
         self._config = config
         self._access = self.row.access()
-        self._client: AsyncClient | None = None
+        self._client: Client | None = None
         self._own: Target | None = None
 
     @property
-    def client(self) -> AsyncClient:
+    def client(self) -> Client:
         """The pooled client; it belongs to the event loop of its first call."""
         if self._client is None or self._client.is_closed:
             attempts = getattr(self._config, "total_max_attempts", None) or 3
@@ -112,14 +111,6 @@ class Upstream:
         """The answer to a JSON body, its status checked and its body still to come; the caller closes it."""
         return await self._send("POST", path, target, model, content=to_json(body), stream=True)
 
-    @asynccontextmanager
-    async def translated(self, target: Target, *, streaming: bool = False) -> AsyncIterator[None]:
-        """Failures of the network in here come out as our errors."""
-        try:
-            yield
-        except (HTTPError, InvalidURL) as error:
-            raise self.refusals.from_network(error, target.shown, streaming=streaming) from error
-
     async def _send(
         self,
         method: str,
@@ -136,13 +127,14 @@ class Upstream:
             call.headers["content-type"] = "application/json"
         if stream:
             call.headers["accept"], call.headers["accept-encoding"] = "text/event-stream", "identity"
-        async with self.translated(target):
+        try:
             await self._access.admit(call, target, self)
-            request = self.client.build_request(method, call.url, content=content, headers=call.headers)
-            response = await self.client.send(request, stream=stream)
+            response = await self.client.exchange(method, call.url, content=content, headers=call.headers)
             if response.status_code >= 300:
                 await self._refuse(response, About(model, target.secrets))
-        return response
+            return response if stream else await _whole(response)
+        except (HTTPError, InvalidURL) as error:
+            raise self.refusals.from_network(error, target.shown, streaming=False) from error
 
     async def _refuse(self, response: Response, about: About) -> None:
         try:
@@ -183,6 +175,16 @@ class Upstream:
             f"{self.id} ({row.type}) needs a key and {row.key} is not set",
             f"set {row.key} and write {row.key_field}: ${{env.{row.key}}} in the provider's config{by_request}",
         )
+
+
+async def _whole(response: Response) -> Response:
+    """The response with its body; a call that is cancelled meanwhile gives its connection back too."""
+    try:
+        await response.aread()
+    except BaseException:
+        await response.aclose()
+        raise
+    return response
 
 
 def _network(config: ServiceConfig) -> Network:

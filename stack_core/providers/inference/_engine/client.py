@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stack_core.apis.providers import ProviderId
-from stack_core.http import AsyncClient, Network, open_client
+from stack_core.http import Client, Network, open_client
 from stack_core.providers.inference import _rerank as rerank
 from stack_core.providers.inference._config import ServiceConfig, config_model
 from stack_core.providers.inference._engine.dialect import tidy, without_surrogates
@@ -43,7 +43,7 @@ class _SocketUpstream(Upstream):
         self._socket = socket
 
     @property
-    def client(self) -> AsyncClient:
+    def client(self) -> Client:
         """The pooled client."""
         if self._client is None:
             once = {"connection": "close"}
