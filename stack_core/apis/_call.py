@@ -26,3 +26,10 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[Any]]
 Middleware = Callable[[Call, Handler], Awaitable[Any]]
+
+
+async def close(items: Any) -> None:
+    """Close a stream that may be left early; one that has no end of its own (`aclose`) needs none."""
+    ending = getattr(items, "aclose", None)
+    if ending is not None:
+        await ending()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from stack_core.apis._call import Call, Handler
+from stack_core.apis._call import Call, Handler, close
 from stack_core.errors import BudgetReached
 
 PER_MILLION = 1e-6
@@ -62,9 +62,7 @@ class Spending:
             async for item in items:
                 yield item
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await close(items)
             self._count(call)
 
     def _count(self, call: Call) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from stack_core import context
-from stack_core.apis._call import Call, Handler
+from stack_core.apis._call import Call, Handler, close
 from stack_core.apis.inference import (
     ChatCompletionRequest,
     ListCompletionsRequest,
@@ -78,9 +78,7 @@ class Completions:
                         item.usage = None
                 yield item
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await close(items)
         if gathered is not None and (whole := gathered.completion()) is not None:
             await self._keep(request, whole["id"], whole["created"], {**whole, "metadata": request.metadata})
 

@@ -10,7 +10,7 @@ from stack_core.apis.inference import ChatCompletionChunk, ChunkChoice, ToolCall
 class _Answer:
     """One answer as it grows."""
 
-    __slots__ = ("calls", "finish", "logprobs", "reasoning", "refusal", "role", "text")
+    __slots__ = ("calls", "finish", "logprobs", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -19,7 +19,6 @@ class _Answer:
         self.calls: dict[int, dict[str, Any]] = {}
         self.logprobs: list[Any] = []
         self.finish: str | None = None
-        self.role = "assistant"
 
     def add(self, choice: ChunkChoice) -> None:
         """Append what a chunk brought."""
@@ -49,7 +48,7 @@ class _Answer:
     def choice(self, index: int) -> dict[str, Any]:
         """The finished choice as plain data."""
         message = {
-            "role": self.role,
+            "role": "assistant",
             "content": "".join(self.text) if self.text or not self.calls else None,
             "reasoning_content": "".join(self.reasoning) or None,
             "refusal": "".join(self.refusal) or None,

@@ -6,18 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, Status, StatusCode
 
+from stack_core.apis._call import Call, close
 from stack_core.errors import StackError
 from stack_core.telemetry import genai
 from stack_core.telemetry.content import captured
 from stack_core.telemetry.spans import COST, STATE, State
-
-if TYPE_CHECKING:
-    from stack_core.apis._call import Call
 
 SCOPE = "stack_core"
 """The instrumentation scope of every span of ours."""
@@ -131,11 +129,9 @@ class TracedStream:
 
     async def aclose(self) -> None:
         """Close the stream below; the span says `closed` if the stream had not ended."""
-        close = getattr(self._stream, "aclose", None)
         token = attach(self._watched.context)
         try:
-            if close is not None:
-                await close()
+            await close(self._stream)
         finally:
             detach(token)
             self._watched.end(state="closed")

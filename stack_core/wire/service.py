@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stack_core.apis._bind import Door
+from stack_core.apis._call import close
 from stack_core.context import request_scope
 from stack_core.errors import StackError
 from stack_core.wire import faults
@@ -74,7 +75,7 @@ class Service:
                 if reply.frames is not None:
                     await reply.frames.aclose()
                     # Frames that nobody began to read do not close what they are made of.
-                    await _close(reply.source)
+                    await close(reply.source)
 
     def refusal(self, error: StackError) -> Reply:
         """The reply that tells of an error."""
@@ -106,7 +107,7 @@ class Service:
         except StopAsyncIteration:
             first = []
         except BaseException:
-            await _close(items)
+            await close(items)
             raise
         return Reply(200, _STREAM, frames=self._frames(first, items, done), source=items)
 
@@ -127,9 +128,3 @@ class Service:
         """A fault of ours: logged with its place, told without it."""
         _log.error("a call failed: %s", type(error).__name__, exc_info=error)
         return StackError(f"internal error ({type(error).__name__})", "the server's log has more")
-
-
-async def _close(items: AsyncIterator[Any] | None) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()

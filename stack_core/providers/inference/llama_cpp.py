@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stack_core.apis._call import close
 from stack_core.apis.inference import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -294,4 +295,4 @@ class _Stream(AsyncIterator[C]):
 
     async def aclose(self) -> None:
         """End the answer here."""
-        await fan_out.close(self._source)
+        await close(self._source)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from stack_core.apis._call import close
 from stack_core.apis.inference import (
     ChatCompletionChunk,
     ChatCompletionRequest,
@@ -150,13 +151,6 @@ async def _pump(ready: asyncio.Queue[tuple[int, Any]], index: int, call: Call) -
             await close(stream)
     finally:
         ready.put_nowait((index, None))
-
-
-async def close(stream: object) -> None:
-    """End a stream before its end; an iterator that has no such method is left alone."""
-    ending = getattr(stream, "aclose", None)
-    if ending is not None:
-        await ending()
 
 
 def _summed(usages: Sequence[Usage], answers: int) -> Usage:
