@@ -93,6 +93,10 @@ class Resources(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     models: list[ModelEntry] = Field(default_factory=list)
 
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        """What is registered of a kind other than models, as it stands in the file."""
+        return list((self.model_extra or {}).get(kind) or [])
+
 
 class Server(BaseModel):
     """Where and how the server listens."""

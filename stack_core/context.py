@@ -26,6 +26,12 @@ trace_id: ContextVar[list[str] | None] = ContextVar("stack_trace_id", default=No
 """Set to a fresh list before a call, it gains the trace id (32 hex digits) of the call's root span."""
 
 
+def owner() -> str | None:
+    """Whose things a call sees and makes: the caller's id; None where nobody is known, who then sees all."""
+    caller = user.get()
+    return caller.id if caller else None
+
+
 @contextmanager
 def request_scope(*, caller: User | None = None, data: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Everything called inside runs for `caller`, with the per-request provider keys in `data`

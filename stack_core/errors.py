@@ -4,7 +4,8 @@
       ConfigError 400                 the run file, the short form or the environment is wrong
         UnknownProvider, MissingCredential, MissingPackage, DependencyCycle, StoreUnavailable, PortInUse
       RequestError                    the caller can fix it
-        InvalidRequest 400, AuthenticationRequired 401, AccessDenied 403, NotFound 404, MethodNotAllowed 405,
+        InvalidRequest 400, AuthenticationRequired 401, AccessDenied 403, NotFound 404 (UnknownId 400),
+        MethodNotAllowed 405,
         Conflict 409, BudgetReached 402, PayloadTooLarge 413, Unsupported 501
       ProviderError 502               the service behind a provider failed
         ProviderAuthFailed 401, RateLimited 429, ContextTooLong 400, ContentFiltered 400,
@@ -132,6 +133,14 @@ class NotFound(RequestError):
             hint = hint or f"there is {', '.join(names[:6])}{' and more' if len(names) > 6 else ''}"
         super().__init__(f"{kind} {id!r} not found", hint)
         self.kind, self.id, self.nearest = kind, id, close
+
+
+class UnknownId(NotFound):
+    """As `NotFound`, for those kinds whose clients expect a 400: vector stores, file batches, responses,
+    conversations, shields (Llama Stack 0.3.5)."""
+
+    status = 400
+    code = "unknown_id"
 
 
 class Conflict(RequestError):

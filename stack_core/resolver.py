@@ -10,13 +10,14 @@ import graphlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from stack_core.apis import APIS
 from stack_core.apis._declare import api_name
 from stack_core.apis.providers import ProviderId
+from stack_core.builtin import PARTS
 from stack_core.config import ProviderEntry, RunConfig
 from stack_core.errors import (
     ConfigError,
@@ -31,11 +32,15 @@ from stack_core.errors import (
 from stack_core.providers import _registry
 from stack_core.providers._registry import ProviderSpec
 from stack_core.storage.kv import KeyValue
+from stack_core.storage.references import KVReference, SqlReference
 from stack_core.storage.sql import Sql
 
 Key = tuple[str, str]
-SELF_SERVED = frozenset({"models", "providers", "inspect"})
+R = TypeVar("R", KVReference, SqlReference)
+SELF_SERVED = frozenset({"models", "providers", "inspect", *PARTS})
 """APIs that the stack itself answers, so that no provider of them is needed."""
+DEFAULTS = {"file_processors": "inline::auto"}
+"""Provider type of an API that every stack has, also where the run file names none."""
 
 
 @dataclass
@@ -53,8 +58,13 @@ class Provider:
         """The instance.
 
         Raises:
+            Unsupported: this version does not have it, or its package is not installed.
             ProviderUnavailable: it did not start; says why and what would help.
         """
+        if self.error is not None and self.error.status == Unsupported.status:
+            raise Unsupported(
+                f"{self.provider_id} ({self.api}) is not available: {self.error.message}", self.error.hint
+            ) from self.error
         if self.error is not None:
             raise ProviderUnavailable(
                 f"{self.provider_id} is not available: {self.error.message}",
@@ -78,19 +88,20 @@ class Injection:
     """What a constructor may ask for by annotation: bound APIs, its own part of the stores, its id."""
 
     bind: Callable[[type], Any]
-    kv: Callable[[str], KeyValue]
-    sql: Callable[[], Sql]
+    kv: Callable[[KVReference | None, str], KeyValue]
+    sql: Callable[[SqlReference | None, str], Sql]
 
-    def arguments(self, provider: Provider, spec: ProviderSpec) -> dict[str, Any]:
-        """Constructor argument → what is injected for this provider."""
+    def arguments(self, provider: Provider, spec: ProviderSpec, config: BaseModel) -> dict[str, Any]:
+        """Constructor argument → what is injected for this provider. A store is the one that the config's field of the
+        argument's name refers to, and where it says nothing, a part of the first backend."""
         given: dict[str, Any] = {}
         for name, (wanted, _) in _registry.dependencies(spec).items():
             if wanted is ProviderId:
                 given[name] = ProviderId(provider.provider_id)
             elif wanted is KeyValue:
-                given[name] = self.kv(f"{provider.api}::{provider.provider_id}")
+                given[name] = self.kv(_reference(config, name, KVReference), f"{provider.api}::{provider.provider_id}")
             elif wanted is Sql:
-                given[name] = self.sql()
+                given[name] = self.sql(_reference(config, name, SqlReference), f"{provider.api}_{provider.provider_id}")
             elif _registry.is_api(wanted):
                 given[name] = self.bind(wanted)
         return given
@@ -116,6 +127,9 @@ def plan(config: RunConfig) -> Plan:
                 faults.append(
                     error if error.where else type(error)(error.message, error.hint, where=f"{where}.provider_type")
                 )
+    for api, kind in DEFAULTS.items():
+        if not any(provider.api == api for provider in out.providers.values()):
+            _add(out, api, ProviderEntry(provider_type=kind), f"providers.{api}")
     if faults:
         raise _together(faults)
     out.order = _order(out.specs)
@@ -128,7 +142,7 @@ async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dic
         provider = drawn.providers[key]
         spec, config = drawn.specs[key]
         try:
-            instance = spec.factory(config=config, **injection.arguments(provider, spec))
+            instance = spec.factory(config=config, **injection.arguments(provider, spec, config))
             if isinstance(instance, AbstractAsyncContextManager):
                 await exits.enter_async_context(instance)
             provider.instance = instance
@@ -137,6 +151,30 @@ async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dic
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             provider.error = ProviderUnavailable(f"{type(error).__name__}: {error}", provider_id=provider.provider_id)
     return drawn.providers
+
+
+def serving(api: str, providers: Mapping[str, Provider]) -> Provider:
+    """The provider that answers an API whose routes name none: the first that started, else the first.
+
+    Raises:
+        Unsupported: none is configured; names the types there are.
+    """
+    for provider in providers.values():
+        if provider.error is None:
+            return provider
+    if providers:
+        return next(iter(providers.values()))
+    types = ", ".join(sorted(_registry.types(api)))
+    raise Unsupported(f"no provider of {api} is configured", f"add one under providers.{api}: {types}")
+
+
+def _reference(config: BaseModel, name: str, kind: type[R]) -> R | None:
+    """The store reference in the config's field of this name, however deep it stands."""
+    found = getattr(config, name, None)
+    if isinstance(found, kind):
+        return found
+    inner = (value for field in type(config).model_fields if isinstance(value := getattr(config, field), BaseModel))
+    return next((found for part in inner if (found := _reference(part, name, kind)) is not None), None)
 
 
 def _is_api(name: str) -> bool:

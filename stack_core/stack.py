@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stack_core import builtin
 from stack_core.apis._bind import ApiHolder, Bound, Door
 from stack_core.apis._declare import Route
 from stack_core.apis.models import Model
-from stack_core.config import RunConfig, StoreReference, load_config
+from stack_core.builtin._ground import Ground
+from stack_core.config import RunConfig, load_config
 from stack_core.errors import ConfigError, Unsupported
 from stack_core.redaction import redact, scrubber
-from stack_core.resolver import Injection, Key, Provider, build, plan
+from stack_core.resolver import Injection, Key, Provider, build, plan, serving
 from stack_core.resources import ResourceTable
 from stack_core.routers.about import About
 from stack_core.routers.access import Access
@@ -23,16 +25,11 @@ from stack_core.routers.budget import Spending
 from stack_core.routers.completions import Completions
 from stack_core.routers.dispatch import Dispatcher
 from stack_core.routers.models import ModelRouter, configured
-from stack_core.storage.backends import LATER, Backends
-from stack_core.storage.completions import StoredCompletions
-from stack_core.storage.kv import KeyValue
-from stack_core.storage.sql import Sql
+from stack_core.storage.backends import Backends
+from stack_core.stores import Stores
 from stack_core.telemetry.middleware import Telemetry
 from stack_core.telemetry.sinks import MemorySink, SqliteSink
 from stack_core.telemetry.spans import Span, SpanSource, Trace, spans, traces
-
-OWN_TABLE = "stack_"
-"""Begins the names of our tables: a run file of Llama Stack may name a database that holds Llama Stack's own tables."""
 
 
 class Unavailable(NamedTuple):
@@ -58,7 +55,9 @@ class Stack(ApiHolder):
         self._history: SpanSource = self.spans
         self.spending = spending
         self._providers = providers
-        self._missing_stores: list[Unavailable] = []
+        self._parts: dict[str, Any] = {}
+        self._stores: Stores | None = None
+        self._ground: Ground | None = None
         self._door: Door | None = None
 
     @staticmethod
@@ -106,7 +105,33 @@ class Stack(ApiHolder):
             for p in self._providers.values()
             if p.error is not None
         ]
-        return rows + self._missing_stores + _idle_sections(self.config)
+        if self._stores is not None:
+            rows += [Unavailable("storage", *missing) for missing in self._stores.missing]
+        return rows + _idle_sections(self.config)
+
+    def _of(self, api: str) -> dict[str, Provider]:
+        """The configured providers of an API by id."""
+        return {provider.provider_id: provider for provider in self._providers.values() if provider.api == api}
+
+    def _lookup(self, key: str) -> Any:
+        """The part of the stack that finds the provider of a route with this key."""
+        return self._part("models" if key == "model" else builtin.KEYS[key])
+
+    def _answering(self, api: str) -> Any:
+        """Who answers the routes of an API that have no key.
+
+        Raises:
+            Unsupported: no provider of it is configured, or this version has none.
+        """
+        if api in self._parts or api in builtin.PARTS:
+            return self._part(api)
+        return serving(api, self._of(api)).required()
+
+    def _part(self, api: str) -> Any:
+        if api not in self._parts:
+            assert self._ground is not None
+            self._parts[api] = builtin.make(api, self._ground)
+        return self._parts[api]
 
 
 @asynccontextmanager
@@ -119,7 +144,7 @@ async def _open(source: str | Path | Mapping[str, Any], env: Mapping[str, str] |
         provider.config = redact(provider.config)
     access = Access((config.server.auth or {}).get("access_policy") or [])
     async with AsyncExitStack() as exits:
-        stores = _Stores(config, await exits.enter_async_context(Backends(config.storage.backends)))
+        stores = Stores(config, await exits.enter_async_context(Backends(config.storage.backends)))
         rates = {m.model_id: m.metadata["price"] for m in config.registered_resources.models if "price" in m.metadata}
         stack = Stack(config, drawn.providers, Spending(config.budget, rates))
         await _assemble(stack, stores, access, exits)
@@ -127,10 +152,10 @@ async def _open(source: str | Path | Mapping[str, Any], env: Mapping[str, str] |
         yield stack
 
 
-async def _assemble(stack: Stack, stores: _Stores, access: Access, exits: AsyncExitStack) -> None:
+async def _assemble(stack: Stack, stores: Stores, access: Access, exits: AsyncExitStack) -> None:
     """Give the stack its door: the middleware in order, and who answers what."""
     config = stack.config
-    inference = {name: p for (api, name), p in stack._providers.items() if api == "inference"}
+    inference = stack._of("inference")
     only = next(iter(inference)) if len(inference) == 1 else None
     registered = configured(config.registered_resources.models, only)
     off = {row.provider_id: row.variable for row in config.off if row.api == "inference"}
@@ -146,74 +171,25 @@ async def _assemble(stack: Stack, stores: _Stores, access: Access, exits: AsyncE
             Telemetry(sinks, config.name, scrub=scrub, price=stack.spending.cost)
         )
         middleware.insert(0, telemetry.middleware)
-    unkeyed = {"models": models, "inference": completions, "providers": about, "inspect": about}
-    stack._missing_stores = stores.missing
-    stack._door = Dispatcher({"model": models}, unkeyed, middleware)
+    stack._parts = {"models": models, "inference": completions, "providers": about, "inspect": about}
+    stack._stores, stack._ground = stores, _ground(stack, stores, exits)
+    stack._door = Dispatcher(stack._lookup, stack._answering, middleware)
 
 
-class _Stores:
-    """The stores of a run file. A backend that this version does not have is noted, and what needs it does without."""
+def _ground(stack: Stack, stores: Stores, exits: AsyncExitStack) -> Ground:
+    def on_close(ending: Callable[[], Awaitable[None]]) -> None:
+        exits.push_async_callback(ending)
 
-    def __init__(self, config: RunConfig, backends: Backends) -> None:
-        self._storage, self._backends = config.storage, backends
-        self._content = config.telemetry.content
-        self.missing: list[Unavailable] = []
-
-    def metadata(self) -> KeyValue | None:
-        """Where registrations are kept."""
-        reference = self._storage.stores.metadata
-        return self._kv(reference.backend, reference.namespace or "registry") if reference else None
-
-    async def completions(self) -> tuple[StoredCompletions | None, str]:
-        """Where chat completions are kept, opened now so that a store that cannot be written is known at once; or why
-        there is none."""
-        reference = self._storage.stores.inference
-        if reference is None:
-            return None, "the run file names no storage.stores.inference"
-        sql = self._sql(reference)
-        if sql is None:
-            return None, self.missing[-1].reason
-        table = StoredCompletions(sql, OWN_TABLE + (reference.table_name or "inference_store"))
-        await table.open()
-        return table, ""
-
-    def span_sinks(self) -> list[SqliteSink]:
-        """Where spans are kept beside memory: the table of traces, else beside the completions."""
-        reference = self._storage.stores.traces or self._storage.stores.inference
-        sql = self._sql(reference) if reference else None
-        return [SqliteSink(sql, table=OWN_TABLE + "spans", content=self._content)] if sql is not None else []
-
-    def provider_kv(self, namespace: str) -> KeyValue:
-        """A provider's own part of the first key-value backend."""
-        return self._backends.kv(self._first("kv_"), namespace)
-
-    def provider_sql(self) -> Sql:
-        """The first table backend."""
-        return self._backends.sql(self._first("sql_"))
-
-    def _first(self, prefix: str) -> str:
-        for name, backend in self._storage.backends.items():
-            if str(backend.get("type", "")).startswith(prefix):
-                return name
-        raise ConfigError(f"no backend of type {prefix}…", f"add one of type {prefix}sqlite", where="storage.backends")
-
-    def _kv(self, backend: str, namespace: str) -> KeyValue | None:
-        return self._backends.kv(backend, namespace) if self._here(backend) else None
-
-    def _sql(self, reference: StoreReference) -> Sql | None:
-        return self._backends.sql(reference.backend) if self._here(reference.backend) else None
-
-    def _here(self, backend: str) -> bool:
-        """Whether this version has the backend's type; notes it where not."""
-        kind = str(self._storage.backends.get(backend, {}).get("type"))
-        if kind not in LATER:
-            return True
-        row = Unavailable(
-            "storage", backend, kind, f"{kind} is not available in this version", "use kv_sqlite, sql_sqlite"
-        )
-        if row not in self.missing:
-            self.missing.append(row)
-        return False
+    return Ground(
+        bound=lambda api: getattr(stack, api),
+        providers=stack._of,
+        registered=stack.config.registered_resources.rows,
+        section=lambda name: getattr(stack.config, name, None) or {},
+        kv=stores.kv,
+        sql=stores.sql,
+        traces=lambda: stack._history,
+        on_close=on_close,
+    )
 
 
 def _refuse_unset(config: RunConfig) -> None:

@@ -12,9 +12,32 @@ __all__ = ["APIS", "Route", "all_routes", "protocol", "routes_of"]
 
 APIS: dict[str, str] = {
     "inference": "Inference",
+    "batches": "Batches",
     "models": "Models",
-    "providers": "Providers",
+    "safety": "Safety",
+    "shields": "Shields",
+    "responses": "Responses",
+    "agents": "Agents",
+    "conversations": "Conversations",
+    "prompts": "Prompts",
+    "vector_stores": "VectorStores",
+    "vector_io": "VectorIO",
+    "files": "Files",
+    "file_processors": "FileProcessors",
+    "connectors": "Connectors",
+    "tool_runtime": "ToolRuntime",
+    "tool_groups": "ToolGroups",
+    "datasetio": "DatasetIO",
+    "datasets": "Datasets",
+    "benchmarks": "Benchmarks",
+    "eval": "Eval",
+    "scoring_functions": "ScoringFunctions",
+    "scoring": "Scoring",
+    "post_training": "PostTraining",
+    "synthetic_data_generation": "SyntheticDataGeneration",
+    "telemetry": "Telemetry",
     "inspect": "Inspect",
+    "providers": "Providers",
 }
 """API name (its module) → the name of its Protocol."""
 

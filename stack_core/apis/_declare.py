@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from stack_core.apis._content import Upload
 from stack_core.errors import InvalidRequest, nearest
 
 Verb = Literal["GET", "POST", "PUT", "DELETE"]
@@ -37,6 +38,8 @@ class Route:
     params: tuple[inspect.Parameter, ...]
     returns: Any
     doc: str
+    sdk: str | None = None
+    """The method of Llama Stack's client that makes this call, such as `vector_stores.files.create`."""
 
     @property
     def id(self) -> str:
@@ -60,6 +63,12 @@ class Route:
             if param.name == "request":
                 return typing.cast("type[BaseModel]", param.annotation)
         return None
+
+    @cached_property
+    def upload(self) -> str | None:
+        """The field of the request model that takes a file: the request is then a multipart form."""
+        fields = self.request.model_fields if self.request is not None else {}
+        return next((name for name, field in fields.items() if field.annotation is Upload), None)
 
     @cached_property
     def item(self) -> Any:
@@ -144,11 +153,14 @@ def invalid(where: str, faults: list[dict[str, Any]]) -> InvalidRequest:
     return InvalidRequest(f"{where}: {lines}{more}", errors=faults)
 
 
-def route(verb: Verb, path: str, *, level: Level = "v1", key: str | None = None) -> Callable[[F], F]:
-    """Say that this method of the Protocol answers `verb path` at `level`, and which argument selects the provider."""
+def route(
+    verb: Verb, path: str, *, level: Level = "v1", key: str | None = None, sdk: str | None = None
+) -> Callable[[F], F]:
+    """Say that this method of the Protocol answers `verb path` at `level`, which argument selects the provider, and
+    under which name Llama Stack's client has it."""
 
     def mark(method: F) -> F:
-        method.__route__ = (verb, path, level, key)  # type: ignore[attr-defined]  # a mark that only routes_of reads
+        method.__route__ = (verb, path, level, key, sdk)  # type: ignore[attr-defined]  # a mark that only routes_of reads
         return method
 
     return mark
@@ -162,12 +174,12 @@ def routes_of(api: type) -> tuple[Route, ...]:
         mark = getattr(method, "__route__", None)
         if mark is None:
             continue
-        verb, path, level, key = mark
+        verb, path, level, key, sdk = mark
         hints = typing.get_type_hints(method, include_extras=True)
         params = list(inspect.signature(method).parameters.values())[1:]
         typed = tuple(p.replace(annotation=hints[p.name]) for p in params)
         doc = inspect.getdoc(method) or ""
-        found.append(Route(verb, path, level, key, api_name(api), name, typed, hints["return"], doc))
+        found.append(Route(verb, path, level, key, api_name(api), name, typed, hints["return"], doc, sdk))
     return tuple(found)
 
 

@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from stack_core.apis._declare import route
-
-
-class Open(BaseModel):
-    """A shape that keeps the fields it does not know."""
-
-    model_config = ConfigDict(extra="allow")
-
+from stack_core.apis._shapes import Open, Shape, Strict, absent
 
 # ---- what goes in -----------------------------------------------------------------------------------------------
 
@@ -269,10 +263,9 @@ class RerankRequest(Open):
     max_num_results: int | None = Field(None, ge=1)
 
 
-class ListCompletionsRequest(BaseModel):
+class ListCompletionsRequest(Strict):
     """Arguments of `list_chat_completions`. A filter that it does not have is refused, not left out."""
 
-    model_config = ConfigDict(extra="forbid")
     after: str | None = Field(None, description="Id of the last completion of the page before.")
     limit: int = Field(20, ge=1, le=1000)
     model: str | None = Field(None, description="Only completions of this model.")
@@ -282,26 +275,24 @@ class ListCompletionsRequest(BaseModel):
 # ---- what comes out ---------------------------------------------------------------------------------------------
 
 
-def _absent(value: object) -> bool:
-    """Fields that OpenAI leaves out when it has nothing to say are left out here too, not sent as null: its SDK takes
-    the `type: null` of a later tool-call chunk for news. Fields that it always sends, such as `content`, stay null."""
-    return value is None
+# Fields that OpenAI leaves out when it has nothing to say are left out here too, not sent as null: its SDK takes the
+# `type: null` of a later tool-call chunk for news. Fields that it always sends, such as `content`, stay null.
 
 
 class PromptTokensDetails(Open):
     """Of the prompt's tokens, how many were cached or audio."""
 
-    cached_tokens: int | None = Field(None, exclude_if=_absent)
-    audio_tokens: int | None = Field(None, exclude_if=_absent)
+    cached_tokens: int | None = Field(None, exclude_if=absent)
+    audio_tokens: int | None = Field(None, exclude_if=absent)
 
 
 class CompletionTokensDetails(Open):
     """Of the answer's tokens, how many were reasoning or audio."""
 
-    reasoning_tokens: int | None = Field(None, exclude_if=_absent)
-    audio_tokens: int | None = Field(None, exclude_if=_absent)
-    accepted_prediction_tokens: int | None = Field(None, exclude_if=_absent)
-    rejected_prediction_tokens: int | None = Field(None, exclude_if=_absent)
+    reasoning_tokens: int | None = Field(None, exclude_if=absent)
+    audio_tokens: int | None = Field(None, exclude_if=absent)
+    accepted_prediction_tokens: int | None = Field(None, exclude_if=absent)
+    rejected_prediction_tokens: int | None = Field(None, exclude_if=absent)
 
 
 class Usage(Open):
@@ -310,8 +301,8 @@ class Usage(Open):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
-    prompt_tokens_details: PromptTokensDetails | None = Field(None, exclude_if=_absent)
-    completion_tokens_details: CompletionTokensDetails | None = Field(None, exclude_if=_absent)
+    prompt_tokens_details: PromptTokensDetails | None = Field(None, exclude_if=absent)
+    completion_tokens_details: CompletionTokensDetails | None = Field(None, exclude_if=absent)
 
 
 class TopLogprob(Open):
@@ -341,12 +332,12 @@ class AnswerMessage(Open):
     role: Literal["assistant"] = "assistant"
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = Field(None, exclude_if=_absent)
-    function_call: FunctionCall | None = Field(None, exclude_if=_absent)
-    annotations: list[dict[str, Any]] | None = Field(None, exclude_if=_absent)
-    audio: dict[str, Any] | None = Field(None, exclude_if=_absent)
+    tool_calls: list[ToolCall] | None = Field(None, exclude_if=absent)
+    function_call: FunctionCall | None = Field(None, exclude_if=absent)
+    annotations: list[dict[str, Any]] | None = Field(None, exclude_if=absent)
+    audio: dict[str, Any] | None = Field(None, exclude_if=absent)
     reasoning_content: str | None = Field(
-        None, exclude_if=_absent, description="What the model thought, where the service shows it."
+        None, exclude_if=absent, description="What the model thought, where the service shows it."
     )
 
 
@@ -367,37 +358,37 @@ class ChatCompletion(Open):
     created: int = Field(description="Unix time in seconds.")
     model: str
     choices: list[Choice]
-    usage: Usage | None = Field(None, exclude_if=_absent)
-    service_tier: str | None = Field(None, exclude_if=_absent)
-    system_fingerprint: str | None = Field(None, exclude_if=_absent)
-    metadata: dict[str, str] | None = Field(None, exclude_if=_absent)
+    usage: Usage | None = Field(None, exclude_if=absent)
+    service_tier: str | None = Field(None, exclude_if=absent)
+    system_fingerprint: str | None = Field(None, exclude_if=absent)
+    metadata: dict[str, str] | None = Field(None, exclude_if=absent)
 
 
 class FunctionCallDelta(Open):
     """A piece of a function call; `arguments` is to be appended."""
 
-    name: str | None = Field(None, exclude_if=_absent)
-    arguments: str | None = Field(None, exclude_if=_absent)
+    name: str | None = Field(None, exclude_if=absent)
+    arguments: str | None = Field(None, exclude_if=absent)
 
 
 class ToolCallDelta(Open):
     """A piece of the tool call at `index`."""
 
     index: int = 0
-    id: str | None = Field(None, exclude_if=_absent)
-    type: str | None = Field(None, exclude_if=_absent)
-    function: FunctionCallDelta | None = Field(None, exclude_if=_absent)
+    id: str | None = Field(None, exclude_if=absent)
+    type: str | None = Field(None, exclude_if=absent)
+    function: FunctionCallDelta | None = Field(None, exclude_if=absent)
 
 
 class Delta(Open):
     """What a chunk adds to the message."""
 
-    role: str | None = Field(None, exclude_if=_absent)
-    content: str | None = Field(None, exclude_if=_absent)
-    refusal: str | None = Field(None, exclude_if=_absent)
-    tool_calls: list[ToolCallDelta] | None = Field(None, exclude_if=_absent)
-    function_call: FunctionCallDelta | None = Field(None, exclude_if=_absent)
-    reasoning_content: str | None = Field(None, exclude_if=_absent)
+    role: str | None = Field(None, exclude_if=absent)
+    content: str | None = Field(None, exclude_if=absent)
+    refusal: str | None = Field(None, exclude_if=absent)
+    tool_calls: list[ToolCallDelta] | None = Field(None, exclude_if=absent)
+    function_call: FunctionCallDelta | None = Field(None, exclude_if=absent)
+    reasoning_content: str | None = Field(None, exclude_if=absent)
 
 
 class ChunkChoice(Open):
@@ -417,18 +408,18 @@ class ChatCompletionChunk(Open):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: Usage | None = Field(None, exclude_if=_absent)
-    service_tier: str | None = Field(None, exclude_if=_absent)
-    system_fingerprint: str | None = Field(None, exclude_if=_absent)
+    usage: Usage | None = Field(None, exclude_if=absent)
+    service_tier: str | None = Field(None, exclude_if=absent)
+    system_fingerprint: str | None = Field(None, exclude_if=absent)
 
 
 class CompletionLogprobs(Open):
     """Log-probabilities in the older shape: four lists of equal length."""
 
-    text_offset: list[int] | None = Field(None, exclude_if=_absent)
-    token_logprobs: list[float | None] | None = Field(None, exclude_if=_absent)
-    tokens: list[str] | None = Field(None, exclude_if=_absent)
-    top_logprobs: list[dict[str, float] | None] | None = Field(None, exclude_if=_absent)
+    text_offset: list[int] | None = Field(None, exclude_if=absent)
+    token_logprobs: list[float | None] | None = Field(None, exclude_if=absent)
+    tokens: list[str] | None = Field(None, exclude_if=absent)
+    top_logprobs: list[dict[str, float] | None] | None = Field(None, exclude_if=absent)
 
 
 class CompletionChoice(Open):
@@ -448,8 +439,8 @@ class Completion(Open):
     created: int
     model: str
     choices: list[CompletionChoice]
-    usage: Usage | None = Field(None, exclude_if=_absent)
-    system_fingerprint: str | None = Field(None, exclude_if=_absent)
+    usage: Usage | None = Field(None, exclude_if=absent)
+    system_fingerprint: str | None = Field(None, exclude_if=absent)
 
 
 class Embedding(Open):
@@ -495,7 +486,7 @@ class StoredChatCompletion(ChatCompletion):
     input_messages: list[Message] = []
 
 
-class StoredChatCompletionList(BaseModel):
+class StoredChatCompletionList(Shape):
     """A page of stored completions."""
 
     object: Literal["list"] = "list"

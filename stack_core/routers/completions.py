@@ -93,7 +93,7 @@ class Completions:
                 model=request.model,
                 completion=completion,
                 input_messages=partial(_MESSAGES.dump_json, request.messages, exclude_none=True),
-                owner=_owner(),
+                owner=context.owner(),
             )
         except StackError as error:
             log.error("completion %s was not stored: %s", id, error.message)
@@ -101,7 +101,7 @@ class Completions:
     async def list_chat_completions(self, request: ListCompletionsRequest) -> StoredChatCompletionList:
         """A page of stored completions."""
         page = await self._required().list(
-            after=request.after, limit=request.limit, model=request.model, order=request.order, owner=_owner()
+            after=request.after, limit=request.limit, model=request.model, order=request.order, owner=context.owner()
         )
         data = [StoredChatCompletion.model_validate(row) for row in page.data]
         return StoredChatCompletionList(
@@ -113,14 +113,9 @@ class Completions:
 
     async def get_chat_completion(self, completion_id: str) -> StoredChatCompletion:
         """One stored completion."""
-        return StoredChatCompletion.model_validate(await self._required().get(completion_id, owner=_owner()))
+        return StoredChatCompletion.model_validate(await self._required().get(completion_id, owner=context.owner()))
 
     def _required(self) -> StoredCompletions:
         if self._store is None:
             raise Unsupported(f"completions are not stored here: {self._reason}")
         return self._store
-
-
-def _owner() -> str | None:
-    caller = context.user.get()
-    return caller.id if caller else None

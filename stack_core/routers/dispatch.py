@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from stack_core.apis._call import Call, Handler, Middleware
@@ -20,15 +20,18 @@ class Dispatcher:
     """The door in process: middleware in the order of the list, outermost first, then the lookup, then the provider.
 
     Args:
-        lookups: key of a route (`model`, …) → how its resource is found.
-        unkeyed: API → the object that answers its routes without a key.
+        lookup: key of a route (`model`, …) → how its resource is found.
+        answering: API → the object that answers its routes without a key.
         middleware: what wraps every call.
     """
 
     def __init__(
-        self, lookups: Mapping[str, Lookup], unkeyed: Mapping[str, Any], middleware: Sequence[Middleware] = ()
+        self,
+        lookup: Callable[[str], Lookup],
+        answering: Callable[[str], Any],
+        middleware: Sequence[Middleware] = (),
     ) -> None:
-        self._lookups, self._unkeyed = lookups, unkeyed
+        self._lookup, self._answering = lookup, answering
         self._handler: Handler = self._invoke
         for step in reversed(middleware):
             self._handler = _wrap(step, self._handler)
@@ -40,9 +43,9 @@ class Dispatcher:
     async def _invoke(self, call: Call) -> Any:
         route = call.route
         if route.key is None:
-            target = self._unkeyed.get(route.api)
+            target = self._answering(route.api)
         else:
-            target = await self._lookups[route.key](call)
+            target = await self._lookup(route.key)(call)
         method = getattr(target, route.name, None)
         if method is None or method.__func__ is getattr(_protocol_of(target, route), route.name, None):
             raise Unsupported(f"{call.provider_id or 'no provider'} does not serve {route.id}")

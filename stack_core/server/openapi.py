@@ -58,10 +58,10 @@ def document(table: RouteTable) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
         paths.setdefault(openapi_path(route.url), {})[route.verb.lower()] = _operation(route, schemas, components)
-    for number, (url, route) in enumerate(table.aliased):
+    for number, (verb, url, route) in enumerate(table.aliased):
         operation = _operation(route, schemas, components)
         old = operation | {"deprecated": True, "operationId": f"{_identifier(route)}_alias_{number}"}
-        paths.setdefault(openapi_path(url), {}).setdefault(route.verb.lower(), old)
+        paths.setdefault(openapi_path(url), {}).setdefault(verb.lower(), old)
     apis = dict.fromkeys(route.api for route in table.routes)
     return {
         "openapi": "3.1.0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 ColumnType = Literal["text", "integer", "real", "json"]
@@ -99,3 +99,46 @@ class Sql(Protocol):
     async def delete(self, table: str, where: Sequence[Where]) -> int:
         """Remove matching rows; gives their number."""
         ...
+
+
+class Prefixed:
+    """A view of a store in which every table's name begins with a prefix that its user never sees."""
+
+    def __init__(self, store: Sql, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
+
+    async def ensure(self, table: Table) -> None:
+        """Create the table, or bring an older one to this version."""
+        await self._store.ensure(replace(table, name=self._prefix + table.name))
+
+    async def insert(self, table: str, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> None:
+        """Add rows."""
+        await self._store.insert(self._prefix + table, rows, replace=replace)
+
+    async def select(
+        self,
+        table: str,
+        where: Sequence[Where] = (),
+        *,
+        order: Sequence[tuple[str, Literal["asc", "desc"]]] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Row]:
+        """Matching rows."""
+        return await self._store.select(self._prefix + table, where, order=order, limit=limit, offset=offset)
+
+    def enqueue(self, table: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Add rows without waiting."""
+        return self._store.enqueue(self._prefix + table, rows)
+
+    async def flush(self) -> None:
+        """Wait until everything that was enqueued before is durable."""
+        await self._store.flush()
+
+    async def update(self, table: str, values: Mapping[str, Any], where: Sequence[Where]) -> int:
+        """Change matching rows; gives their number."""
+        return await self._store.update(self._prefix + table, values, where)
+
+    async def delete(self, table: str, where: Sequence[Where]) -> int:
+        """Remove matching rows; gives their number."""
+        return await self._store.delete(self._prefix + table, where)

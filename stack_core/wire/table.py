@@ -14,16 +14,18 @@ from stack_core.errors import MethodNotAllowed, NotFound
 @dataclass(frozen=True)
 class Alias:
     """A spelling that still answers: `old` stands for `new` at the beginning of a URL, in the routes of `apis`
-    (of any API where empty)."""
+    (of any API where empty); `verb`, where given, stands for the route's own in routes of the verb `of`."""
 
     old: str
     new: str
     apis: tuple[str, ...] = ()
+    verb: str = ""
+    of: str = ""
 
     def url(self, route: Route) -> str | None:
         """The route's URL in this spelling, or None where the row does not concern it."""
         inside = route.url == self.new or route.url.startswith(f"{self.new}/")
-        if not inside or (self.apis and route.api not in self.apis):
+        if not inside or (self.apis and route.api not in self.apis) or (self.of and route.verb != self.of):
             return None
         return self.old + route.url.removeprefix(self.new)
 
@@ -38,11 +40,16 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route], aliases: Iterable[Alias] = ()) -> None:
         self.routes = list(routes)
-        self.aliased = [(url, route) for alias in aliases for route in self.routes if (url := alias.url(route))]
+        self.aliased = [
+            (alias.verb or route.verb, url, route)
+            for alias in aliases
+            for route in self.routes
+            if (url := alias.url(route))
+        ]
         self._plain: dict[str, dict[str, Route]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for url, route in [*((route.url, route) for route in self.routes), *self.aliased]:
-            self._verbs(url).setdefault(route.verb, route)
+        for verb, url, route in [*((route.verb, route.url, route) for route in self.routes), *self.aliased]:
+            self._verbs(url).setdefault(verb, route)
         # The longest literal beginning first, so that `/models/{id:path}` never hides a more exact route.
         self._ordered = [self._patterns[url] for url in sorted(self._patterns, key=_exactness, reverse=True)]
 

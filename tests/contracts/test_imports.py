@@ -28,16 +28,31 @@ MAY: dict[str, set[str]] = {
     "yaml_text": set(),
     "events": set(),
     "http": {"events"},
+    "background": {"context"},
+    "builtin": {"apis", "resources", "storage", "context", "background", "telemetry"},
+    "stores": {"storage", "config", "telemetry"},
     "resources": {"apis", "storage"},
     "routers": {"apis", "resources", "storage", "context"},
     "telemetry": {"apis", "resources", "storage", "context"},
     "tape": {"apis", "resources", "storage", "context"},
-    "providers": {"apis", "context", "storage", "http"},
+    "providers": {"apis", "context", "storage", "http", "background"},
     "short_form": {"providers", "substitution"},
     "weights": {"providers"},
     "config": {"short_form", "substitution", "distributions", "yaml_text"},
-    "resolver": {"apis", "resources", "routers", "telemetry", "context", "storage", "providers", "config"},
-    "stack": {"apis", "resources", "routers", "storage", "config", "resolver", "telemetry", "tape", "context"},
+    "resolver": {"apis", "resources", "routers", "telemetry", "context", "storage", "providers", "config", "builtin"},
+    "stack": {
+        "stores",
+        "builtin",
+        "apis",
+        "resources",
+        "routers",
+        "storage",
+        "config",
+        "resolver",
+        "telemetry",
+        "tape",
+        "context",
+    },
     "wire": {"apis", "context"},
     "server": {"stack", "apis", "wire", "config", "distributions", "context"},
     "client": {"stack", "apis", "wire", "config", "context", "http"},
@@ -195,7 +210,7 @@ def test_apis_import_pydantic_and_the_standard_library_only() -> None:
     from sys import stdlib_module_names
 
     foreign = [i.place for i in imports("stack_core") if part(i.module) == "apis"
-               and i.name.split(".", 1)[0] not in {*stdlib_module_names, "pydantic", "stack_core"}]  # fmt: skip
+               and i.name.split(".", 1)[0] not in {*stdlib_module_names, "pydantic", "pydantic_core", "stack_core"}]  # fmt: skip
     assert foreign == []
 
 

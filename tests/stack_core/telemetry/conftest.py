@@ -72,7 +72,7 @@ class Bench:
     def __init__(self, telemetry: Telemetry, memory: MemorySink) -> None:
         self.telemetry, self.memory, self.provider = telemetry, memory, Provider()
         self.calls: list[Call] = []
-        self.door = Dispatcher({"model": self._lookup}, {}, [telemetry.middleware])
+        self.door = Dispatcher(lambda _: self._lookup, lambda _: None, [telemetry.middleware])
         self.inference: Any = Bound(Inference, self.door)
 
     async def _lookup(self, call: Call) -> Any:

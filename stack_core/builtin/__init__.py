@@ -1,0 +1,22 @@
+"""What the stack serves itself, without a provider: the one list, each part made at its first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from stack_core.builtin._ground import Ground
+
+PARTS: Mapping[str, str] = {}
+"""API → `module:Class` below this package. The class is made with a `Ground`."""
+
+KEYS: Mapping[str, str] = {}
+"""Key of a route (`dataset_id`, …) → the API whose part finds its provider. Such a part is a `Lookup`."""
+
+
+def make(api: str, ground: Ground) -> Any:
+    """The part that serves an API."""
+    module, _, name = PARTS[api].partition(":")
+    part: Callable[[Ground], Any] = getattr(import_module(f"{__name__}.{module}"), name)
+    return part(ground)
