@@ -7,6 +7,7 @@ where the source is YAML, its line.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from stack_core import short_form
+from stack_core import extends, short_form
 from stack_core.errors import ConfigError, nearest
 from stack_core.redaction import redact, secrets_in
 from stack_core.substitution import Substitution, Unset
@@ -204,7 +205,9 @@ def load_config(source: str | Path | Mapping[str, Any], env: Mapping[str, str] |
             f"{label or 'the cell'} holds itself", "a YAML alias may not stand inside its anchor"
         ) from None
     except ConfigError as error:
-        line = _line(text, error.where) if text and error.where else None
+        # Rows of a file that extends another one stand elsewhere in the whole than in its text.
+        whole = bool(text) and not re.search(r"^extends:", text or "", re.MULTILINE)
+        line = _line(text, error.where) if text and whole and error.where else None
         if line is None and label is None:
             raise
         place = f"{label or 'the cell'}{f', line {line}' if line else ''}"
@@ -233,7 +236,27 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Any, str | None, str 
     raw = read_yaml(text, str(path))
     if isinstance(raw, dict) and "distribution_spec" in raw:
         raw = short_form.from_build_file(raw, path.parent.name)
+    if isinstance(raw, dict) and isinstance(base := raw.get("extends"), str) and (path.parent / base).is_file():
+        raw["extends"] = str(path.parent / base)
     return raw, path.name, text
+
+
+def _expanded(raw: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    """The full form, with what it extends."""
+
+    def read(name: str) -> tuple[Mapping[str, Any], str]:
+        found, label, _ = _read(name)
+        if not isinstance(found, dict):
+            raise ConfigError(f"{name} is no run file", where="extends")
+        return found, label or name
+
+    first, *others = extends.chain(raw, read)
+    full = short_form.expand(first, env)
+    for link in others:
+        given = {key: value for key, value in link.items() if key not in ("extends", "without")}
+        added = short_form.expand({"providers": {}, **given}, env, storage=False)
+        full = extends.extend(full, added, without=link.get("without"))
+    return full
 
 
 def _build(raw: Any, label: str | None, env: Mapping[str, str]) -> RunConfig:
@@ -247,7 +270,7 @@ def _build(raw: Any, label: str | None, env: Mapping[str, str]) -> RunConfig:
             f"run files of version {raw['version']} are not read here", f"write version: {VERSION}", where="version"
         )
     substitution = Substitution(env)
-    full = short_form.expand(raw, env)
+    full = _expanded(raw, env)
     data = substitution.apply(full)
     off = tuple(_off(full["providers"], data["providers"]))
     data["providers"] = {api: [row for row in rows if not _is_off(row)] for api, rows in data["providers"].items()}

@@ -26,8 +26,11 @@ CONDITIONAL = re.compile(r"\$\{env\.([A-Z0-9_]+):\+([^}]*)\}")
 """A text that is there only if its variable is set."""
 
 
-def expand(raw: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+def expand(raw: Mapping[str, Any], env: Mapping[str, str], *, storage: bool = True) -> dict[str, Any]:
     """The full form, before substitution.
+
+    Args:
+        storage: whether stores are added where none are given.
 
     Raises:
         ConfigError: a part has the wrong shape, or a short name fits no provider.
@@ -40,7 +43,7 @@ def expand(raw: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
         _models(data, data.pop("models"), env)
     if "default" in data:
         data["default_model"] = data.pop("default")
-    if data.get("storage") is None:
+    if storage and data.get("storage") is None:
         data["storage"] = default_storage(str(Substitution(env).apply(data["image_name"], "name")))
     return data
 

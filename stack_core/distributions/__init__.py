@@ -10,8 +10,9 @@ _FOLDER = Path(__file__).parent
 
 @cache
 def names() -> tuple[str, ...]:
-    """The distributions, by name. A variant is `starter/run-with-postgres-store`."""
-    plain = [file.stem for file in _FOLDER.glob("*.yaml")]
+    """The distributions, by name. A variant is `starter/run-with-postgres-store`; a file that only others extend begins
+    with an underscore and is no distribution."""
+    plain = [file.stem for file in _FOLDER.glob("*.yaml") if not file.stem.startswith("_")]
     variants = [f"{file.parent.name}/{file.stem}" for file in _FOLDER.glob("*/*.yaml")]
     return tuple(sorted(plain) + sorted(variants))
 
