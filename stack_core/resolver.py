@@ -10,10 +10,12 @@ import graphlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from stack_core import external
 from stack_core.apis import APIS
 from stack_core.apis._declare import api_name
 from stack_core.apis.providers import ProviderId
@@ -113,6 +115,7 @@ def plan(config: RunConfig) -> Plan:
     Raises:
         ConfigError: every mistake in one error; the first one's class where there is only one.
     """
+    external.load(config.external_providers_dir, config.external_apis_dir)
     faults = [_no_api(api, f"apis[{index}]") for index, api in enumerate(config.apis or []) if not _is_api(api)]
     out = Plan({}, {}, [])
     for api, entries in config.providers.items():
@@ -143,8 +146,12 @@ async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dic
         spec, config = drawn.specs[key]
         try:
             instance = spec.factory(config=config, **injection.arguments(provider, spec, config))
+            if isawaitable(instance):
+                instance = await instance
             if isinstance(instance, AbstractAsyncContextManager):
                 await exits.enter_async_context(instance)
+            elif hasattr(instance, "shutdown"):
+                exits.push_async_callback(instance.shutdown)
             provider.instance = instance
         except StackError as error:
             provider.error = error

@@ -203,13 +203,12 @@ def _refuse_unset(config: RunConfig) -> None:
 
 
 def _idle_sections(config: RunConfig) -> list[Unavailable]:
-    """Sections of the run file that belong to APIs of later versions, so that nothing is read and silently left."""
-    given = {
-        name: getattr(config, name)
-        for name in ("vector_stores", "safety", "external_providers_dir", "external_apis_dir")
-    }
+    """Sections of the run file that nobody reads in this version, so that nothing is read and silently left."""
+    given: dict[str, Any] = {"safety": config.safety}
     given |= {
-        f"registered_resources.{kind}": rows for kind, rows in (config.registered_resources.model_extra or {}).items()
+        f"registered_resources.{kind}": rows
+        for kind, rows in (config.registered_resources.model_extra or {}).items()
+        if kind not in builtin.RESOURCES
     }
     return [
         Unavailable("config", name, "section", f"{name} has no effect in this version", None)

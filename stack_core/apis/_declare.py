@@ -68,7 +68,7 @@ class Route:
     def upload(self) -> str | None:
         """The field of the request model that takes a file: the request is then a multipart form."""
         fields = self.request.model_fields if self.request is not None else {}
-        return next((name for name, field in fields.items() if field.annotation is Upload), None)
+        return next((name for name, field in fields.items() if Upload in _union_parts(field.annotation)), None)
 
     @cached_property
     def item(self) -> Any:
@@ -184,8 +184,8 @@ def routes_of(api: type) -> tuple[Route, ...]:
 
 
 def api_name(api: type) -> str:
-    """`inference` for `stack_core.apis.inference.Inference`."""
-    return api.__module__.rpartition(".")[2]
+    """`inference` for `stack_core.apis.inference.Inference`; an API of a third party bears its name (see `register`)."""
+    return vars(api).get("__api__") or api.__module__.rpartition(".")[2]
 
 
 def _union_parts(annotation: Any) -> tuple[Any, ...]:

@@ -14,6 +14,14 @@ PARTS: Mapping[str, str] = {}
 KEYS: Mapping[str, str] = {}
 """Key of a route (`dataset_id`, …) → the API whose part finds its provider. Such a part is a `Lookup`."""
 
+RESOURCES = frozenset(
+    {
+        "models", "shields", "vector_dbs", "vector_stores", "datasets", "scoring_fns", "benchmarks", "tool_groups",
+        "connectors",
+    }
+)  # fmt: skip
+"""Kinds of `registered_resources` in a run file that somebody reads."""
+
 
 def make(api: str, ground: Ground) -> Any:
     """The part that serves an API."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from stack_core.apis import APIS, protocol
+from stack_core.apis import APIS, module_of, protocol
 from stack_core.apis._declare import api_name
 from stack_core.errors import UnknownProvider, Unsupported, nearest
 from stack_core.providers._planned import PLANNED
@@ -44,6 +44,8 @@ class ProviderSpec:
     doc: str = ""
     sample: Mapping[str, Any] = field(default_factory=dict)
     """The config that the notebook's short form writes for a bare name, with `${env.…}` where a variable is read."""
+    requirements: tuple[str, ...] = ()
+    """What pip needs for it, where neither `extra` nor the import names say so."""
     variable: str = ""
     """The variable of `sample` that says whether the service is set up, where that is not its key's."""
 
@@ -119,6 +121,11 @@ def find(api: str, type_id: str, module: str | None = None) -> ProviderSpec:
     )
 
 
+def declared(api: str, type_id: str) -> ProviderSpec | None:
+    """The provider of this type that a module declared with the decorator, if one did."""
+    return _found.get((api, type_id))
+
+
 def known(api: str) -> list[ProviderSpec]:
     """Every provider of an API that is at hand, by type."""
     for name in [*_modules(api), *(point.module for point in _entry_points() if point.name.startswith(f"{api}/"))]:
@@ -179,7 +186,7 @@ def is_api(annotation: Any) -> bool:
     """Whether an annotation is the Protocol of one of the declared APIs."""
     return (
         isinstance(annotation, type)
-        and annotation.__module__.startswith("stack_core.apis.")
+        and getattr(annotation, "_is_protocol", False)
         and (api_name(annotation) in APIS and protocol(api_name(annotation)) is annotation)
     )
 
@@ -192,6 +199,8 @@ def _candidates(api: str, type_id: str) -> Iterator[str]:
     for point in _entry_points():
         if point.name == f"{api}/{type_id}":
             yield point.module
+    if (module := module_of(api)) is not None:
+        yield module
     folder = f"stack_core.providers.{api}"
     yield f"{folder}.{type_id.rpartition('::')[2].replace('-', '_')}"
     yield f"{folder}.rows"

@@ -39,9 +39,10 @@ MAY: dict[str, set[str]] = {
     "providers": {"apis", "context", "storage", "http", "background", "text"},
     "short_form": {"providers", "substitution"},
     "extends": {"short_form"},
+    "external": {"apis", "providers", "yaml_text"},
     "weights": {"providers"},
     "config": {"extends", "short_form", "substitution", "distributions", "yaml_text"},
-    "resolver": {"apis", "resources", "routers", "telemetry", "context", "storage", "providers", "config", "builtin"},
+    "resolver": {"external", "apis", "resources", "routers", "telemetry", "context", "storage", "providers", "config", "builtin"},
     "stack": {
         "stores",
         "builtin",

@@ -1,0 +1,1 @@
+"""An API of a third party, with a provider of it."""
