@@ -212,7 +212,7 @@ def _add(out: Plan, api: str, entry: ProviderEntry, where: str) -> None:
         return
     try:
         spec = _registry.find(api, entry.provider_type, entry.module)
-    except Unsupported as error:
+    except (Unsupported, MissingPackage) as error:
         provider.error = error
         return
     if missing := spec.missing():

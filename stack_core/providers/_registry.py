@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from stack_core.apis import APIS, module_of, protocol
 from stack_core.apis._declare import api_name
-from stack_core.errors import UnknownProvider, Unsupported, nearest
+from stack_core.errors import MissingPackage, UnknownProvider, Unsupported, nearest
 from stack_core.providers._planned import PLANNED
 from stack_core.redaction import is_secret
 
@@ -103,8 +103,11 @@ def find(api: str, type_id: str, module: str | None = None) -> ProviderSpec:
     Raises:
         Unsupported: the type is known but this version has no provider for it yet.
         UnknownProvider: no such type; names the nearest.
+        MissingPackage: a third party's module that is not installed.
     """
     key = (api, type_id)
+    if module_of(api) is not None:
+        protocol(api)  # its classes then know which API they are of
     if not _declared(key):
         for name in [module] if module else _candidates(api, type_id):
             _load(name, required=bool(module))
@@ -128,10 +131,20 @@ def declared(api: str, type_id: str) -> ProviderSpec | None:
 
 def known(api: str) -> list[ProviderSpec]:
     """Every provider of an API that is at hand, by type."""
+    if module_of(api) is not None:
+        protocol(api)
     for name in [*_modules(api), *(point.module for point in _entry_points() if point.name.startswith(f"{api}/"))]:
         _load(name, required=False)
-    keys = {key for key in (*_found, *_later) if key[0] == api}
-    return [_found.get(key) or register(_later[key]()) for key in sorted(keys)]
+    keys = sorted({key for key in (*_found, *_later) if key[0] == api})
+    return [spec for key in keys if (spec := _found.get(key) or _made(key)) is not None]
+
+
+def _made(key: tuple[str, str]) -> ProviderSpec | None:
+    """The spec of a type that is made when asked for; None where a third party's module is not installed."""
+    try:
+        return register(_later[key]())
+    except MissingPackage:
+        return None
 
 
 def types(api: str) -> set[str]:
