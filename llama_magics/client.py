@@ -1,107 +1,42 @@
 """`stack.client`: the current stack with the names of Llama Stack's client, each method a plain call, no `await`.
 
-Names are those of `llama-stack-client` 0.3.5 (`client.chat.completions.create`, `client.models.list`); beside them
-every method of every API has its own (`client.inference.chat_completion`). Both go through the same door.
+Names are those of `llama-stack-client` 0.3.5 (`client.chat.completions.create`, `client.vector_stores.files.create`);
+beside them every method of every API has its own (`client.inference.chat_completion`). Both go through the same door.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import faults
-from stack_core.apis import APIS
-from stack_core.errors import nearest
+from stack_core.names import Names
+from stack_core.sync_client import Blocking
 
 if TYPE_CHECKING:
     from llama_magics.session import Session
-
-NAMES: dict[str, tuple[str, str]] = {
-    "chat.completions.create": ("inference", "chat_completion"),
-    "chat.completions.list": ("inference", "list_chat_completions"),
-    "chat.completions.retrieve": ("inference", "get_chat_completion"),
-    "completions.create": ("inference", "completion"),
-    "embeddings.create": ("inference", "embeddings"),
-    "alpha.inference.rerank": ("inference", "rerank"),
-    "models.list": ("models", "list_models"),
-    "models.retrieve": ("models", "get_model"),
-    "models.register": ("models", "register_model"),
-    "models.unregister": ("models", "unregister_model"),
-    "providers.list": ("providers", "list_providers"),
-    "providers.retrieve": ("providers", "inspect_provider"),
-    "inspect.health": ("inspect", "health"),
-    "inspect.version": ("inspect", "version"),
-    "routes.list": ("inspect", "list_routes"),
-}
-"""A method of Llama Stack's client → (API, method)."""
-
-UNWRAPPED = frozenset({"models.list", "providers.list", "routes.list", "alpha.inference.rerank"})
-"""Methods whose result is the list itself, without the object around it."""
+    from stack_core.apis import Route
 
 
-class Client:
-    """A point in the client's names; what is called at its end is one method of one API."""
+class Client(Names):
+    """The names, on whichever stack of the session is the current one when a method is called."""
 
-    def __init__(self, state: Session, path: str = "") -> None:
-        self._session, self._path = state, path
+    def __init__(self, state: Session) -> None:
+        self._session = state
+        super().__init__(self._carry_out)
 
-    def __getattr__(self, name: str) -> Any:
-        path = f"{self._path}.{name}" if self._path else name
-        if path in NAMES:
-            return self._method(*NAMES[path], bare=path in UNWRAPPED)
-        if name in self._below():
-            return Client(self._session, path)
-        if self._path in APIS and name in self._own():
-            return self._method(self._path, name, bare=False)
-        close = nearest(name, dir(self))
-        raise AttributeError(f"no {path!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-
-    def __dir__(self) -> list[str]:
-        return sorted({*self._below(), *(self._own() if self._path in APIS else ())})
-
-    def __repr__(self) -> str:
-        return f"client{'.' if self._path else ''}{self._path} ({', '.join(dir(self))})"
-
-    def _below(self) -> set[str]:
-        """The names that may follow here."""
-        start = f"{self._path}." if self._path else ""
-        following = {path[len(start) :].split(".", 1)[0] for path in NAMES if path.startswith(start)}
-        return following if self._path else following | set(APIS)
-
-    def _own(self) -> list[str]:
-        return dir(getattr(self._session.opened().stack, self._path))
-
-    def _method(self, api: str, name: str, *, bare: bool) -> Any:
+    def _carry_out(self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any], shaped: bool) -> Any:
         session = self._session
-        method = getattr(getattr(session.opened().stack, api), name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            async def work(_: Any) -> Any:
-                return await method(*args, **kwargs)
-
-            with faults.briefly(session):
-                found = session.run(work)
-            if hasattr(found, "__aiter__"):
-                return _items(session, found)
-            return found.data if bare else found
-
-        call.__name__, call.__doc__ = name, method.__doc__
-        vars(call)["__signature__"] = method.__signature__
-        return call
+        blocking = Blocking(_Briefly(session), session.opened().stack.call)
+        return blocking.invoke(route, args, kwargs, shaped)
 
 
-def _items(session: Session, stream: Any) -> Iterator[Any]:
-    """The items of a stream as they come; leaving the loop early closes it."""
+class _Briefly:
+    """The session's loop; what is raised looks as it does in a cell."""
 
-    async def following(_: Any) -> Any:
-        return await anext(stream, None)
+    def __init__(self, state: Session) -> None:
+        self._session = state
 
-    async def close(_: Any) -> None:
-        await stream.aclose()
-
-    try:
-        with faults.briefly(session):
-            while (item := session.run(following)) is not None:
-                yield item
-    finally:
-        session.run(close)
+    def run(self, work: Any) -> Any:
+        """Do `work` on the loop and wait."""
+        with faults.briefly(self._session):
+            return self._session.run(work)

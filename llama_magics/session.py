@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from llama_magics.keys import Keys, notebook_path
-from llama_magics.loop import Emit, Loop, Work
 from llama_magics.opened import Opened, enter
 from llama_magics.results import Usage
 from stack_core import context
 from stack_core.errors import ConfigError, NotFound, ProviderUnavailable
+from stack_core.loop import Emit, Loop, Work
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -175,10 +175,10 @@ class Session:
 
     def connect(self, url: str) -> Opened:
         """Use a running server. Its URL may end in `/` or `/v1`: it is one and the same."""
-        from stack_core import StackClient
+        from stack_core import AsyncStackClient
 
         url = url.rstrip("/").removesuffix("/v1")
-        opened = self._enter(url, StackClient(url), url)
+        opened = self._enter(url, AsyncStackClient(url), url)
         opened.location = url
         try:
             self.run(lambda _: opened.stack.inspect.health())

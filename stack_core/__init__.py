@@ -12,13 +12,19 @@ from stack_core import errors
 from stack_core.version import __version__
 
 if TYPE_CHECKING:
-    from stack_core.client import StackClient
+    from stack_core.client import AsyncStackClient
     from stack_core.stack import Stack
+    from stack_core.sync_client import StackClient
     from stack_core.weights import pull
 
-__all__ = ["Stack", "StackClient", "__version__", "errors", "pull"]
+__all__ = ["AsyncStackClient", "Stack", "StackClient", "__version__", "errors", "pull"]
 
-_HOMES = {"Stack": "stack_core.stack", "StackClient": "stack_core.client", "pull": "stack_core.weights"}
+_HOMES = {
+    "AsyncStackClient": "stack_core.client",
+    "Stack": "stack_core.stack",
+    "StackClient": "stack_core.sync_client",
+    "pull": "stack_core.weights",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The same APIs over HTTP: `StackClient("http://localhost:8321").inference.chat_completion(…)`."""
+"""The same APIs over HTTP: `await AsyncStackClient("http://localhost:8321").inference.chat_completion(…)`.
+
+The names of Llama Stack's client stand beside their own: `await client.vector_stores.files.create(…)`.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,22 @@ from typing import Any
 
 from stack_core import context, http
 from stack_core.apis._bind import ApiHolder
+from stack_core.apis._content import FileContent
 from stack_core.apis._declare import Route
 from stack_core.errors import InvalidRequest, ProviderTimeout, ProviderUnavailable, StackError
+from stack_core.names import Names, carry_out
 from stack_core.redaction import redact
 from stack_core.wire.faults import error_of
-from stack_core.wire.requests import outgoing, streams
-from stack_core.wire.results import EVENT_STREAM, decode, decode_item
+from stack_core.wire.form_body import FormBody
+from stack_core.wire.requests import JSON, outgoing, streams
+from stack_core.wire.results import EVENT_STREAM, decode, decode_item, file_facts
 
 _PROVIDER_DATA = "X-LlamaStack-Provider-Data"
 
 
-class StackClient(ApiHolder):
-    """A stack behind a server. Its APIs are attributes, as those of `Stack` are.
+class AsyncStackClient(ApiHolder):
+    """A stack behind a server. Its APIs are attributes, as those of `Stack` are, with the names of Llama Stack's client
+    beside their own.
 
     Args:
         base_url: such as `http://localhost:8321`; a `/v1` at its end is ignored.
@@ -47,6 +54,14 @@ class StackClient(ApiHolder):
         self._http = http.open_client(self.base_url, network=http.Network(timeout=times), headers=headers, retries=0)
         self._provider_data = dict(provider_data or {})
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(Names(self._invoke), name)
+
+    async def _invoke(self, route: Route, args: tuple[Any, ...], kwargs: dict[str, Any], shaped: bool) -> Any:
+        return await carry_out(self.call, route, args, kwargs, shaped=shaped)
+
     async def call(self, route: Route, args: dict[str, Any]) -> Any:
         """Carry out a declared route on the server (the door of `apis/_bind.py`).
 
@@ -56,9 +71,11 @@ class StackClient(ApiHolder):
             ProviderTimeout: none answers in time.
         """
         out = outgoing(route, args)
-        headers = {"accept": EVENT_STREAM if streams(route, args) else "application/json"}
-        if out.body is not None:
-            headers["content-type"] = "application/json"
+        headers = {"accept": _accepted(route, args)}
+        if isinstance(out.body, FormBody):
+            headers |= {"content-type": out.body.content_type, "content-length": str(await out.body.size())}
+        elif out.body is not None:
+            headers["content-type"] = JSON
         if data := {**self._provider_data, **context.provider_data.get()}:
             headers[_PROVIDER_DATA] = json.dumps(data)
         request = self._http.build_request(out.verb, self.base_url + out.target, content=out.body, headers=headers)
@@ -68,6 +85,8 @@ class StackClient(ApiHolder):
             raise self._unreachable(error) from error
         if response.status_code < 400 and response.headers.get("content-type", "").startswith(EVENT_STREAM):
             return _Stream(response, route.item, self)
+        if response.status_code < 400 and route.result is FileContent:
+            return FileContent(self._pieces(response), **file_facts(response.headers), close=response.aclose)
         return await self._whole(response, route)
 
     async def _whole(self, response: http.Response, route: Route) -> Any:
@@ -86,9 +105,18 @@ class StackClient(ApiHolder):
             )
         return decode(route.result, body)
 
+    async def _pieces(self, response: http.Response) -> AsyncIterator[bytes]:
+        try:
+            async for piece in response.aiter_bytes():
+                yield piece
+        except http.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            await response.aclose()
+
     def _unreachable(self, error: http.TransportError) -> StackError:
         if isinstance(error, http.TimeoutException) and not isinstance(error, http.ConnectTimeout):
-            return ProviderTimeout(f"{self.base_url} did not answer in time", "StackClient(…, timeout=seconds)")
+            return ProviderTimeout(f"{self.base_url} did not answer in time", "AsyncStackClient(…, timeout=seconds)")
         reason = str(error) or type(error).__name__
         return ProviderUnavailable(
             f"no stack answers at {self.base_url}: {reason}",
@@ -99,20 +127,20 @@ class StackClient(ApiHolder):
         """Close the connections."""
         await self._http.aclose()
 
-    async def __aenter__(self) -> StackClient:
+    async def __aenter__(self) -> AsyncStackClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"StackClient({redact(self.base_url)!r})"
+        return f"AsyncStackClient({redact(self.base_url)!r})"
 
 
 class _Stream:
     """The items of a streamed answer. Closing it closes the connection, and so stops the call."""
 
-    def __init__(self, response: http.Response, item: Any, client: StackClient) -> None:
+    def __init__(self, response: http.Response, item: Any, client: AsyncStackClient) -> None:
         self._response, self._client = response, client
         self._items = self._read(item)
 
@@ -142,6 +170,12 @@ class _Stream:
             raise self._client._unreachable(error) from error
         finally:
             await self._response.aclose()
+
+
+def _accepted(route: Route, args: Mapping[str, Any]) -> str:
+    if streams(route, args):
+        return EVENT_STREAM
+    return "*/*" if route.result is FileContent else JSON
 
 
 def _checked_url(base_url: str) -> str:

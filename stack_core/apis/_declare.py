@@ -39,7 +39,8 @@ class Route:
     returns: Any
     doc: str
     sdk: str | None = None
-    """The method of Llama Stack's client that makes this call, such as `vector_stores.files.create`."""
+    """The method of Llama Stack's client that makes this call, such as `vector_stores.files.create`; where it has
+    several, all of them with a space between."""
 
     @property
     def id(self) -> str:

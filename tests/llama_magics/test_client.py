@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from llama_magics.client import NAMES, Client
+from llama_magics.client import Client
 from llama_magics.session import Session
 from llama_magics.verbs.trace import trace
-from stack_core.apis import protocol, routes_of
 from stack_core.errors import NotFound
 
 ECHO = {"provider_id": "echo", "provider_type": "inline::echo", "module": "tests.stack_core.echo_provider"}
@@ -32,11 +31,6 @@ def client() -> Iterator[Client]:
     session.close()
 
 
-def test_every_name_leads_to_a_declared_method() -> None:
-    for api, method in NAMES.values():
-        assert method in {route.name for route in routes_of(protocol(api))}
-
-
 def test_calls_by_llama_stack_s_names(client: Any) -> None:
     answer = client.chat.completions.create(model="echo/one", messages=HELLO)
     assert answer.choices[0].message.content == "a b c"
@@ -44,7 +38,7 @@ def test_calls_by_llama_stack_s_names(client: Any) -> None:
     assert client.models.retrieve("echo/one").provider_id == "echo"
     assert client.chat.completions.retrieve(answer.id).id == answer.id
     assert client.inspect.health().status == "OK"
-    assert [provider.provider_id for provider in client.providers.list()] == ["echo"]
+    assert "echo" in [provider.provider_id for provider in client.providers.list()]
 
 
 def test_a_stream_comes_item_by_item_and_may_be_left(client: Any) -> None:

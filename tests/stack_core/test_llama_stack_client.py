@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack_core import StackClient
+from stack_core import AsyncStackClient
 from stack_core.errors import NotFound
 from stack_core.transport import in_process_transport
 from tests.stack_core.running import ECHO, HI, WEATHER, WORDS, Fact, Running, running_stack
@@ -109,7 +109,7 @@ async def test_our_client_gives_what_the_stack_gives_in_process(running: Running
         stream = await door.inference.chat_completion(model="up/tiny", messages=HI, stream=True)
         return [piece async for piece in stream]
 
-    async with StackClient(running.url) as far:
+    async with AsyncStackClient(running.url) as far:
         assert await far.models.list_models() == await here(running.stack.models.list_models())
         asked = {"model": "up/tiny", "messages": ECHO}
         whole = await far.inference.chat_completion(**asked)

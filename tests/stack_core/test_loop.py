@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llama_magics.loop import Emit, Loop
+from stack_core.loop import Emit, Loop
 
 mark: ContextVar[str] = ContextVar("mark", default="")
 
@@ -105,7 +105,7 @@ def test_an_interrupt_before_the_work_began(loop: Loop, monkeypatch: pytest.Monk
 
     started = time.monotonic()
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("llama_magics.loop.SimpleQueue", Interrupted)
+        patched.setattr("stack_core.loop.SimpleQueue", Interrupted)
         loop.run(work)
     assert time.monotonic() - started < 30, "the work itself takes a minute"
 
