@@ -108,7 +108,16 @@ class Server(BaseModel):
     tls_certfile: str | None = None
     tls_keyfile: str | None = None
     tls_cafile: str | None = None
-    workers: int = 1
+    workers: int = Field(1, ge=1, description="Processes that share the port; they need stores that all can reach.")
+    max_body_bytes: int = Field(100 * 1024 * 1024, ge=1, description="Largest request body, also when unpacked.")
+    max_upload_bytes: int = Field(512 * 1024 * 1024, ge=1, description="Largest file that may be sent.")
+    request_timeout: float | None = Field(
+        3600, gt=0, description="Seconds until an answer, or the first piece of a stream; none: no limit."
+    )
+    stream_timeout: float | None = Field(None, gt=0, description="Seconds that a stream may last; none: no limit.")
+    compress: bool = Field(True, description="Whether answers are sent as gzip or zstd to clients that take those.")
+    metrics: bool = Field(True, description="Whether /metrics tells Prometheus of the server's work.")
+    log_format: Literal["text", "json"] = Field("text", description="json: one object a line, and a line a request.")
     auth: dict[str, Any] | None = None
     cors: bool | dict[str, Any] | None = None
     quota: dict[str, Any] | None = None
@@ -212,6 +221,17 @@ def load_config(source: str | Path | Mapping[str, Any], env: Mapping[str, str] |
             raise
         place = f"{label or 'the cell'}{f', line {line}' if line else ''}"
         raise type(error)(f"{place}: {error.message}", error.hint) from error.__cause__
+
+
+def full_form(source: str | Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A run file in full, with what it extends and its variables as they are written.
+
+    Raises:
+        ConfigError: no such distribution, or the file is wrong.
+    """
+    load_config(source, env)
+    raw, _, _ = _read(source)
+    return {"version": VERSION, **_expanded(raw, {**(env or {}), **os.environ})}
 
 
 def _read(source: str | Path | Mapping[str, Any]) -> tuple[Any, str | None, str | None]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from stack_core.apis import APIS, all_routes, protocol, routes_of
 from stack_core.apis._declare import Route
-from stack_core.errors import InvalidRequest, ProviderTimeout, nearest
+from stack_core.errors import InvalidRequest, NotFound, ProviderTimeout, nearest
 
 Invoke = Callable[[Route, tuple[Any, ...], dict[str, Any], bool], Any]
 """Carries out a call; the last argument says whether the result is shaped as Llama Stack's client has it."""
@@ -27,6 +27,23 @@ _REFUSED = ("extra_headers", "extra_query")
 def names() -> Mapping[str, Route]:
     """A method of Llama Stack's client → the route that it calls."""
     return {name: route for route in all_routes() for name in (route.sdk or "").split()}
+
+
+def find_method(name: str) -> Route:
+    """The route of `api.method`.
+
+    Raises:
+        NotFound: names the nearest.
+        InvalidRequest: not of that form.
+    """
+    api, dot, method = name.partition(".")
+    if not dot:
+        known = [route.id for route in routes_of(protocol(api))][:3] if api in APIS else ["models.list_models"]
+        raise InvalidRequest(f"{name!r} is not API.METHOD", f"such as {', '.join(known)}")
+    routes = _own(api)
+    if method not in routes:
+        raise NotFound("method", name, [f"{api}.{known}" for known in routes])
+    return routes[method]
 
 
 class Names:

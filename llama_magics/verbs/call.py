@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import source
@@ -12,8 +13,9 @@ from llama_magics.render.words import count
 from llama_magics.results import Listing, Shown, Value
 from llama_magics.session import Session
 from stack_core import context
-from stack_core.apis import APIS, Route, all_routes, protocol, routes_of
-from stack_core.errors import InvalidRequest, NotFound
+from stack_core.apis import FileContent, Route, all_routes, protocol, routes_of
+from stack_core.errors import InvalidRequest
+from stack_core.names import find_method
 from stack_core.yaml_text import read_yaml
 
 if TYPE_CHECKING:
@@ -41,13 +43,19 @@ def call(session: Session, method: str, arguments: Mapping[str, Any], code: str 
         NotFound: no such API or method.
         InvalidRequest: wrong arguments, each named.
     """
-    route = find(method)
+    route = find_method(method)
     opened = session.opened()
     trace: list[str] = []
 
+    given = dict(arguments)
+    if route.upload in given and isinstance(given[route.upload], str):
+        given[route.upload] = Path(given[route.upload]).expanduser()
+
     async def work(_: Any) -> Any:
         context.trace_id.set(trace)
-        found = await getattr(getattr(opened.stack, route.api), route.name)(**arguments)
+        found = await getattr(getattr(opened.stack, route.api), route.name)(**given)
+        if isinstance(found, FileContent):
+            return _readable(await found.read())
         if not isinstance(found, AsyncIterator):
             return found
         async with aclosing(found) as items:  # type: ignore[type-var]  # every stream of ours can be closed
@@ -62,25 +70,6 @@ def call(session: Session, method: str, arguments: Mapping[str, Any], code: str 
     if isinstance(rows, list) and rows and all(hasattr(row, "model_dump") for row in rows):
         return _table(route.id, rows, code)
     return Value(route.id, found, seconds, trace[0] if trace else None, code)
-
-
-def find(method: str) -> Route:
-    """The route of `api.method`.
-
-    Raises:
-        NotFound: names the nearest.
-        InvalidRequest: not of that form.
-    """
-    api, dot, name = method.partition(".")
-    if not dot:
-        hint = (
-            f"%stack show apis {api} lists them" if api in APIS else "such as models.list_models; %stack call lists all"
-        )
-        raise InvalidRequest(f"{method!r} is not API.METHOD", hint)
-    routes = {route.name: route for route in routes_of(protocol(api))}
-    if name not in routes:
-        raise NotFound("method", method, [f"{api}.{known}" for known in routes])
-    return routes[name]
 
 
 def methods(api: str | None = None) -> Listing:
@@ -122,6 +111,13 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, str | int | float | bool)
+
+
+def _readable(content: bytes) -> str | bytes:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content
 
 
 def _table(title: str, rows: list[Any], code: str) -> Listing:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module, metadata
 
+from stack_core.apis._content import FileContent, Upload
 from stack_core.apis._declare import Route, route, routes_of
 from stack_core.errors import ConfigError, MissingPackage, NotFound
 
-__all__ = ["APIS", "Route", "all_routes", "module_of", "protocol", "register", "route", "routes_of"]
+__all__ = ["APIS", "FileContent", "Route", "Upload", "all_routes", "module_of", "protocol", "register", "route", "routes_of"]
 
 APIS: dict[str, str] = {
     "inference": "Inference",

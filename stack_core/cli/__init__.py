@@ -18,13 +18,19 @@ VERBS = {
     "list-distributions": "list_distributions",
     "list-deps": "list_deps",
     "pull": "pull",
+    "call": "call",
+    "export": "export",
+    "stop": "stop",
+    "rm": "rm",
+    "conformance": "conformance",
+    "completion": "completion",
 }
 """Verb → its module. Modules import what is heavy inside `run`, so that help is quick."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; gives the exit status: 0, 1 for an error told with its hint, 2 for wrong usage."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     try:
         options.run(options)
         sys.stdout.flush()
@@ -41,16 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     from stack_core.version import __version__
 
-    parser = argparse.ArgumentParser(
+    whole = argparse.ArgumentParser(
         prog="stack-core",
         description="Llama Stack's embedded core: serve it, and see what it has.",
         epilog="example: stack-core run notebook --port 8321",
     )
-    parser.add_argument("--version", action="version", version=f"stack-core {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    whole.add_argument("--version", action="version", version=f"stack-core {__version__}")
+    verbs = whole.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, name in VERBS.items():
         module = import_module(f"stack_core.cli.{name}")
         sub = verbs.add_parser(
@@ -63,4 +70,4 @@ def _parser() -> argparse.ArgumentParser:
         module.arguments(sub)
         sub.add_argument("--json", action="store_true", help="print JSON for programs")
         sub.set_defaults(run=module.run)
-    return parser
+    return whole

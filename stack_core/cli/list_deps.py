@@ -27,25 +27,11 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: no such distribution, or the file is wrong.
     """
-    from stack_core.config import load_config
-    from stack_core.errors import Unsupported
-    from stack_core.providers import _registry
-
-    needed: dict[str, None] = {}
-    absent = []
-    config = load_config(options.source)
-    wanted = [(api, row.provider_type, row.module) for api, rows in config.providers.items() for row in rows]
-    # What an unset key switches off is installed too: the key may come later.
-    wanted += [(row.api, row.provider_type, None) for row in config.off]
-    for api, kind, module in wanted:
-        try:
-            needed |= dict.fromkeys(_requirements(_registry.find(api, kind, module)))
-        except Unsupported:
-            absent.append(f"{api}/{kind}")
+    needed, absent = needs(options.source)
     if options.json:
-        print(json.dumps({"requirements": sorted(needed), "not_in_this_version": absent}, indent=2))
+        print(json.dumps({"requirements": needed, "not_in_this_version": absent}, indent=2))
         return
-    for requirement in sorted(needed):
+    for requirement in needed:
         print(requirement)
     if absent:
         print(f"not in this version: {', '.join(absent)}", file=sys.stderr)
@@ -53,9 +39,43 @@ def run(options: argparse.Namespace) -> None:
         print("nothing besides llama-magics itself", file=sys.stderr)
 
 
+def needs(source: str) -> tuple[list[str], list[str]]:
+    """(what pip needs for the providers and stores of a run file, `api/type` of the providers that are not there).
+
+    Raises:
+        ConfigError: no such distribution, or the file is wrong.
+    """
+    from stack_core import external
+    from stack_core.config import load_config
+    from stack_core.errors import MissingPackage, Unsupported
+    from stack_core.providers import _registry
+    from stack_core.storage.kinds import KINDS
+
+    config = load_config(source)
+    external.load(config.external_providers_dir, config.external_apis_dir)
+    needed: dict[str, None] = {}
+    absent = []
+    wanted = [(api, row.provider_type, row.module) for api, rows in config.providers.items() for row in rows]
+    # What an unset key switches off is installed too: the key may come later.
+    wanted += [(row.api, row.provider_type, None) for row in config.off]
+    for api, kind, module in wanted:
+        try:
+            needed |= dict.fromkeys(_requirements(_registry.find(api, kind, module)))
+        except MissingPackage as error:
+            needed[error.package] = None
+        except Unsupported:
+            absent.append(f"{api}/{kind}")
+    for backend in config.storage.backends.values():
+        if (found := KINDS.get(str(backend.get("type")))) is not None:
+            needed |= dict.fromkeys(_of_extra(found.extra))
+    return sorted(needed), absent
+
+
 def _requirements(spec: Any) -> Iterable[str]:
-    """The requirements of the provider's extra, or its packages by name where it has none."""
-    if not spec.extra:
-        return list(spec.packages)
+    """What the provider says, else those of its extra, else its packages by name."""
+    return list(spec.requirements) or _of_extra(spec.extra) or list(spec.packages)
+
+
+def _of_extra(extra: str | None) -> list[str]:
     rows = metadata.requires("llama-magics") or []
-    return [row.split(";")[0].strip() for row in rows if (found := _EXTRA.search(row)) and found[1] == spec.extra]
+    return [row.split(";")[0].strip() for row in rows if (found := _EXTRA.search(row)) and found[1] == extra]

@@ -26,3 +26,8 @@ def description(name: str) -> str:
     """The first comment line of the run file: what the distribution is for."""
     first = path(name).read_text("utf-8").split("\n", 1)[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def home() -> Path:
+    """Where stacks keep their things unless a run file says otherwise, one folder each (as Llama Stack does)."""
+    return Path("~/.llama/distributions").expanduser()

@@ -125,6 +125,6 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from stack_core.cli import _parser; _parser(); print(' '.join(sys.modules))"
+    code = "import sys; from stack_core.cli import parser; parser(); print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "fastapi", "httpx2", "numpy", "rich", "yaml"} & set(done.stdout.split())
