@@ -12,6 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input
 NOTEBOOK := notebooks/01_start.ipynb
 STATE := .make
 OLD_CLIENT := llama-stack-client==0.3.5
+NEW_CLIENT := llama-stack-client==0.7.5
 
 .PHONY: help demo lab test unit lint types notebooks docs docs-check bench model-smoke clean
 
@@ -30,6 +31,7 @@ lab: $(STATE)/lab ## open the first notebook in JupyterLab
 
 test: $(STATE)/test $(STATE)/weights ## all tests: unit, slow ones, notebooks, browser
 	@.ci/chromium || true
+	.ci/services || true
 	$(PY) -m pytest --nbval tests notebooks || { echo "Next: mend what failed; one test alone: $(PY) -m pytest PATH::NAME"; exit 1; }
 	echo "Next: 'make lint types' checks the code, 'make bench' measures it, 'make lab' opens the tutorial."
 
@@ -78,6 +80,8 @@ $(STATE)/test: $(STATE)/lab
 	@echo "Installing what the tests need …"
 	$(PIP) install -qq -e '.[test]'
 	$(PIP) install -qq --no-deps --ignore-requires-python '$(OLD_CLIENT)'
+	rm -rf $(STATE)/new-client  # beside it, for the tests that load it in a process of its own
+	$(PIP) install -qq --no-deps --ignore-requires-python --target $(STATE)/new-client '$(NEW_CLIENT)'
 	touch $@
 
 $(STATE)/model: $(STATE)/test

@@ -12,11 +12,11 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from benchmarks import calls, engine, kernel, serving, starting
+from benchmarks import calls, engine, idle, kernel, pages, serving, starting, vectors
 from benchmarks.measure import Figure
 from benchmarks.upstream import service
 
-PARTS = ("calls", "server", "start", "kernel", "engine")
+PARTS = ("calls", "server", "start", "kernel", "engine", "vectors", "pages", "idle")
 
 
 def measure(parts: list[str], *, installed: bool) -> list[Figure]:
@@ -28,12 +28,18 @@ def measure(parts: list[str], *, installed: bool) -> list[Figure]:
             found += shown(asyncio.run(calls.measure(url, stores)))
         if "server" in parts:
             found += shown(serving.measure(url, stores))
+        if "idle" in parts:
+            found += shown(idle.measure(stores))
         if "start" in parts:
             found += shown(starting.measure(stores))
         if "kernel" in parts:
             found += shown(kernel.measure(stores))
         if "engine" in parts:
             found += shown(asyncio.run(engine.measure(stores)))
+        if "vectors" in parts:
+            found += shown(asyncio.run(vectors.measure(stores)))
+        if "pages" in parts:
+            found += shown(asyncio.run(pages.measure(stores)))
         if installed:
             found += shown(starting.installed())
     return found

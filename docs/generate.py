@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from stack_core.apis import APIS, protocol
@@ -59,13 +60,17 @@ def _route(route: Route) -> Iterator[str]:
 def _arguments(route: Route) -> Iterator[str]:
     for param in route.params:
         if param.name != "request":
-            needed = param.default is inspect.Parameter.empty
-            yield f"| `{param.name}` | {_type(param.annotation)} | {'required' if needed else ''} |"
+            field = FieldInfo.from_annotation(param.annotation)
+            yield _row(param.name, field, param.default is inspect.Parameter.empty)
     if route.request:
         for name, field in route.request.model_fields.items():
-            about = [_bounds(field.metadata), field.description or "", "required" if field.is_required() else ""]
-            text = "; ".join(part.rstrip(".") for part in about if part)
-            yield f"| `{field.alias or name}` | {_type(field.annotation)} | {_cell(text)} |"
+            yield _row(field.alias or name, field, field.is_required())
+
+
+def _row(name: str, field: FieldInfo, needed: bool) -> str:
+    about = [_bounds(field.metadata), field.description or "", "required" if needed else ""]
+    text = "; ".join(part.rstrip(".") for part in about if part)
+    return f"| `{name}` | {_type(field.annotation)} | {_cell(text)} |"
 
 
 def _result(route: Route) -> str:

@@ -130,7 +130,9 @@ class Stack(ApiHolder):
     def _part(self, api: str) -> Any:
         if api not in self._parts:
             assert self._ground is not None
-            self._parts[api] = builtin.make(api, self._ground)
+            same = (other for other in self._parts if builtin.PARTS.get(other) == builtin.PARTS[api])
+            shared = next(same, None)  # one part may serve two APIs
+            self._parts[api] = self._parts[shared] if shared else builtin.make(api, self._ground)
         return self._parts[api]
 
 
@@ -204,7 +206,8 @@ def _refuse_unset(config: RunConfig) -> None:
 
 def _idle_sections(config: RunConfig) -> list[Unavailable]:
     """Sections of the run file that nobody reads in this version, so that nothing is read and silently left."""
-    given: dict[str, Any] = {"safety": config.safety}
+    rest = {name: value for name, value in (config.safety or {}).items() if name != "default_shield_id"}
+    given: dict[str, Any] = {"safety": rest}
     given |= {
         f"registered_resources.{kind}": rows
         for kind, rows in (config.registered_resources.model_extra or {}).items()

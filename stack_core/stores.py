@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 from stack_core.config import RunConfig, StoreReference
 from stack_core.errors import ConfigError
-from stack_core.storage.backends import LATER, Backends
+from stack_core.storage.backends import Backends
 from stack_core.storage.completions import StoredCompletions
+from stack_core.storage.kinds import OWN_TABLE
 from stack_core.storage.kv import KeyValue
 from stack_core.storage.references import KVReference, SqlReference
 from stack_core.storage.sql import Prefixed, Sql
 from stack_core.telemetry.sinks import SqliteSink
-
-OWN_TABLE = "stack_"
-"""Begins the names of our tables: a run file of Llama Stack may name a database that holds Llama Stack's own tables."""
 
 
 class MissingBackend(NamedTuple):
@@ -101,11 +99,12 @@ class Stores:
         return self._backends.sql(reference.backend) if self._here(reference.backend) else None
 
     def _here(self, backend: str) -> bool:
-        """Whether this version has the backend's type; notes it where not."""
-        kind = str(self._storage.backends.get(backend, {}).get("type"))
-        if kind not in LATER:
+        """Whether the packages of the backend's type are installed; notes it where not."""
+        missing = self._backends.missing(backend)
+        if missing is None:
             return True
-        row = MissingBackend(backend, kind, f"{kind} is not available in this version", "use kv_sqlite, sql_sqlite")
+        kind = str(self._storage.backends[backend].get("type"))
+        row = MissingBackend(backend, kind, missing.message, missing.hint)
         if row not in self.missing:
             self.missing.append(row)
         return False

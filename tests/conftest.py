@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import mongodb_server, postgres_server, redis_server
+
+__all__ = ["mongodb_server", "postgres_server", "redis_server"]
+
 _folder = tempfile.TemporaryDirectory(prefix="llama-magics-tests-", ignore_cleanup_errors=True)
 
 

@@ -110,6 +110,8 @@ class Application:
             await _reply(send, {"error": error}, 404)
         elif path == "/embeddings":
             await _reply(send, _embeddings(body))
+        elif path == "/rerank":
+            await _reply(send, _ranked(body))
         elif path not in ("/chat/completions", "/completions"):
             await _reply(send, {"error": {"message": f"no route {path}", "code": "not_found"}}, 404)
         elif body.get("stream"):
@@ -213,6 +215,16 @@ def _embeddings(body: dict[str, Any]) -> dict[str, Any]:
         rows.append({"object": "embedding", "index": index, "embedding": vector})
     usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
     return {"object": "list", "data": rows, "model": body.get("model"), "usage": usage}
+
+
+def _ranked(body: dict[str, Any]) -> dict[str, Any]:
+    """A document's score is how many of the query's words it has."""
+    words = set(body["query"].split())
+    rows = [
+        {"index": index, "relevance_score": len(words & set(text.split())) / len(words)}
+        for index, text in enumerate(body["documents"])
+    ]
+    return {"results": sorted(rows, key=lambda row: -row["relevance_score"])[: body.get("top_n", len(rows))]}
 
 
 async def _read(receive: Any) -> dict[str, Any]:

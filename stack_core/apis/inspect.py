@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel
 
-from stack_core.apis._declare import route
+from stack_core.apis._declare import Level, route
 
 
 class HealthInfo(BaseModel):
@@ -38,17 +38,17 @@ class RouteList(BaseModel):
 class Inspect(Protocol):
     """The stack about itself."""
 
-    @route("GET", "/health")
+    @route("GET", "/health", sdk="inspect.health")
     async def health(self) -> HealthInfo:
         """OK while the stack answers."""
         ...
 
-    @route("GET", "/version")
+    @route("GET", "/version", sdk="inspect.version")
     async def version(self) -> VersionInfo:
         """The version of this package."""
         ...
 
-    @route("GET", "/inspect/routes")
-    async def list_routes(self) -> RouteList:
-        """Every route with the providers behind it."""
+    @route("GET", "/inspect/routes", sdk="routes.list")
+    async def list_routes(self, api_filter: Level | None = None) -> RouteList:
+        """Every route, or those of one level, with the types of the providers behind it."""
         ...

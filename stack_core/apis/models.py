@@ -77,6 +77,14 @@ class RegisterModelRequest(BaseModel):
         return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
 
 
+class DeletedModel(BaseModel):
+    """A registration that is there no more. Shape: OpenAI's."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: bool = True
+
+
 class ModelSource(Protocol):
     """What an inference provider implements when its service can list models."""
 
@@ -88,22 +96,22 @@ class ModelSource(Protocol):
 class Models(Protocol):
     """The models of the stack: those that providers list and those that were registered."""
 
-    @route("GET", "/models")
+    @route("GET", "/models", sdk="models.list models.openai.list")
     async def list_models(self) -> ModelList:
         """Registered models and what each provider lists."""
         ...
 
-    @route("GET", "/models/{model_id:path}")
+    @route("GET", "/models/{model_id:path}", sdk="models.retrieve")
     async def get_model(self, model_id: str) -> Model:
         """One model by its id or alias."""
         ...
 
-    @route("POST", "/models")
+    @route("POST", "/models", sdk="models.register")
     async def register_model(self, request: RegisterModelRequest) -> Model:
         """Give a provider's model an id of your own: a registration, or an alias of one."""
         ...
 
-    @route("DELETE", "/models/{model_id:path}")
-    async def unregister_model(self, model_id: str) -> None:
+    @route("DELETE", "/models/{model_id:path}", sdk="models.unregister models.delete")
+    async def unregister_model(self, model_id: str) -> DeletedModel:
         """Forget a registration. What a provider lists by itself cannot be removed."""
         ...

@@ -8,10 +8,30 @@ from typing import Any
 
 from stack_core.builtin._ground import Ground
 
-PARTS: Mapping[str, str] = {}
+PARTS: Mapping[str, str] = {
+    "conversations": "conversations:ConversationStore",
+    "shields": "shields:ShieldRegistry",
+    "datasets": "datasets:DatasetRegistry",
+    "benchmarks": "benchmarks:BenchmarkRegistry",
+    "scoring_functions": "scoring_functions:ScoringFnRegistry",
+    "tool_groups": "tool_groups:ToolGroupRegistry",
+    "connectors": "connectors:ConnectorRegistry",
+    "prompts": "prompts:PromptShelf",
+    "telemetry": "telemetry:SpanDesk",
+    "vector_stores": "vector_stores.part:Vectors",
+    "vector_io": "vector_stores.part:Vectors",
+}
 """API → `module:Class` below this package. The class is made with a `Ground`."""
 
-KEYS: Mapping[str, str] = {}
+KEYS: Mapping[str, str] = {
+    "dataset_id": "datasets",
+    "shield_id": "shields",
+    "benchmark_id": "benchmarks",
+    "scoring_fn_id": "scoring_functions",
+    "tool_name": "tool_groups",
+    "toolgroup_id": "tool_groups",
+    "tool_group_id": "tool_groups",
+}
 """Key of a route (`dataset_id`, …) → the API whose part finds its provider. Such a part is a `Lookup`."""
 
 RESOURCES = frozenset(

@@ -21,8 +21,6 @@ from stack_core.resources import ResourceTable
 
 R = TypeVar("R", bound=Resource)
 Q = TypeVar("Q", bound=BaseModel)
-BATCH = 1000
-"""Entries read at a time where a whole list is wanted."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ class Registry(Generic[R, Q]):
         Raises:
             NotFound: there is none of this id; names the nearest.
         """
-        found = await self._table.find(identifier)
-        if found is None or not _seen(found):
+        found = await self._found(identifier)
+        if found is None:
             raise self._kind.unknown(self._kind.name, identifier, await self._table.near(identifier))
         return found
 
@@ -82,15 +80,10 @@ class Registry(Generic[R, Q]):
         """
         if after is not None:
             await self._cursor(after)
-        found: list[R] = []
-        last, wanted = after, None if limit is None else limit + 1
-        while wanted is None or len(found) < wanted:
-            size = BATCH if wanted is None else min(BATCH, wanted)
-            rows = await self._table.page(last, size)
-            found += [row for _, row in rows if _seen(row)]
-            if len(rows) < size:
-                break
-            last = rows[-1][0]
+        if limit is None:
+            found = [row for row in await self.all() if after is None or row.identifier > after]
+        else:
+            found = await self._some(after, limit + 1)
         data = found[:limit]
         ends = (data[0].identifier, data[-1].identifier) if data else (None, None)
         return {"data": data, "first_id": ends[0], "last_id": ends[1], "has_more": len(found) > len(data)}
@@ -126,7 +119,9 @@ class Registry(Generic[R, Q]):
         """
         found, owner = await self.get(identifier), context.owner()
         if owner is not None and found.owner != owner:
-            raise AccessDenied(f"the {self._kind.name} {identifier!r} belongs to the stack", "its operator can remove it")
+            raise AccessDenied(
+                f"the {self._kind.name} {identifier!r} belongs to the stack", "its operator can remove it"
+            )
         await self._table.remove(identifier)
         return found
 
@@ -163,7 +158,9 @@ class Registry(Generic[R, Q]):
         if given is None and len(providers) == 1:
             return next(iter(providers))
         if not providers:
-            raise InvalidRequest(f"no provider of {api} is configured", f"add one under providers.{api} of the run file")
+            raise InvalidRequest(
+                f"no provider of {api} is configured", f"add one under providers.{api} of the run file"
+            )
         if given is None:
             raise InvalidRequest(
                 f"provider_id is needed: several providers serve {api}", f"providers: {', '.join(providers)}"
@@ -179,15 +176,32 @@ class Registry(Generic[R, Q]):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             path = ".".join([where, *map(str, first["loc"])])
-            raise ConfigError(first["msg"], f"it has {', '.join(self._kind.request.model_fields)}", where=path) from error
+            raise ConfigError(
+                first["msg"], f"it has {', '.join(self._kind.request.model_fields)}", where=path
+            ) from error
         providers = self._ground.providers(self._kind.api)
         only = next(iter(providers)) if len(providers) == 1 else ""
         given = getattr(request, "provider_id", None) or (self._choose(request) if self._choose else None)
         return self._kind.make(request, given or only)
 
+    async def _some(self, after: str | None, wanted: int) -> list[R]:
+        """At most `wanted` entries after an id that the caller may see."""
+        found: list[R] = []
+        while len(found) < wanted:
+            rows = await self._table.page(after, wanted)
+            found += [row for _, row in rows if _seen(row)]
+            if len(rows) < wanted:
+                break
+            after = rows[-1][0]
+        return found[:wanted]
+
+    async def _found(self, identifier: str) -> R | None:
+        """What the caller may see. An id that no registration can have is not looked up: a store may choke on it."""
+        found = await self._table.find(identifier) if _can_be_stored(identifier) else None
+        return found if found is not None and _seen(found) else None
+
     async def _cursor(self, after: str) -> None:
-        found = await self._table.find(after)
-        if found is None or not _seen(found):
+        if await self._found(after) is None:
             raise InvalidRequest(
                 f"after: no {self._kind.name} {after!r} in this list", f"give the id of a {self._kind.name}"
             )
@@ -200,6 +214,10 @@ def named(call: Call, *names: str) -> Any:
         if (value := call.args.get(name, getattr(request, name, None))) is not None:
             return value
     return None
+
+
+def _can_be_stored(identifier: str) -> bool:
+    return "\0" not in identifier and not any("\ud800" <= character <= "\udfff" for character in identifier)
 
 
 def _seen(resource: Resource) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from stack_core.apis.connectors import Connector, ConnectorList, Connectors
-from stack_core.apis.tool_groups import ToolDef, ToolDefList
+from stack_core.apis._tools import ToolDef, ToolDefList
 from stack_core.builtin._ground import Ground
 from stack_core.errors import ConfigError, NotFound, Unsupported
 
@@ -37,9 +37,7 @@ class ConnectorRegistry(Connectors):
         """The tools of a connector's server."""
         _needs_mcp(await self.get_connector(connector_id), "its tools cannot be listed")
 
-    async def get_connector_tool(
-        self, connector_id: str, tool_name: str, authorization: str | None = None
-    ) -> ToolDef:
+    async def get_connector_tool(self, connector_id: str, tool_name: str, authorization: str | None = None) -> ToolDef:
         """One tool of a connector's server."""
         _needs_mcp(await self.get_connector(connector_id), f"its tool {tool_name!r} cannot be looked up")
 

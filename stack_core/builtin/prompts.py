@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stack_core import context
@@ -42,8 +42,9 @@ class PromptShelf(Prompts):
         Raises:
             InvalidRequest: the text uses a variable that is not declared.
         """
-        head = {"id": f"pmpt_{secrets.token_hex(24)}", "default": 1}
-        row = await self._keep(head["id"], 1, request)
+        prompt_id = f"pmpt_{secrets.token_hex(24)}"
+        head: Data = {"id": prompt_id, "default": 1}
+        row = await self._keep(prompt_id, 1, request)
         await self._prompts.add(head, owner=context.owner())
         return _prompt(row, head)
 
@@ -72,7 +73,8 @@ class PromptShelf(Prompts):
         except Conflict as error:
             raise _behind(prompt_id, request.version, latest + 1) from error
         if request.set_as_default:
-            head = await self._choose(prompt_id, latest + 1)
+            # A later update may have come between; its version stays the default.
+            head = await self._choose(prompt_id, lambda now: max(now, row["version"]))
         return _prompt(row, head)
 
     async def delete_prompt(self, prompt_id: str) -> None:
@@ -88,7 +90,7 @@ class PromptShelf(Prompts):
         """
         await self._head(prompt_id)
         row = await self._version(prompt_id, version)
-        return _prompt(row, await self._choose(prompt_id, version))
+        return _prompt(row, await self._choose(prompt_id, lambda _: version))
 
     async def list_prompt_versions(self, prompt_id: str) -> PromptList:
         """All versions of a prompt, oldest first."""
@@ -123,9 +125,11 @@ class PromptShelf(Prompts):
         await self._versions.add(row, prompt_id=prompt_id)
         return row
 
-    async def _choose(self, prompt_id: str, version: int) -> Data:
+    async def _choose(self, prompt_id: str, version: Callable[[int], int]) -> Data:
+        """Make `version(the default now)` the default."""
+
         def chosen(head: Data) -> Data:
-            return {**head, "default": version}
+            return {**head, "default": version(head["default"])}
 
         return await self._prompts.change(prompt_id, chosen, owner=context.owner())
 

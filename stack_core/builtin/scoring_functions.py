@@ -28,9 +28,7 @@ def _make(request: RegisterScoringFnRequest, provider_id: str) -> ScoringFn:
     )
 
 
-_KIND = Kind(
-    "scoring function", ScoringFn, RegisterScoringFnRequest, _make, "scoring", "scoring_fns", "scoring_fn_id"
-)
+_KIND = Kind("scoring function", ScoringFn, RegisterScoringFnRequest, _make, "scoring", "scoring_fns", "scoring_fn_id")
 
 
 class ScoringFnRegistry(ScoringFunctions):

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any, cast
 
 from stack_core.apis._call import Call
+from stack_core.apis._tools import ToolDef, ToolDefList
 from stack_core.apis.tool_groups import (
     RegisterToolGroupRequest,
-    ToolDef,
-    ToolDefList,
     ToolGroup,
     ToolGroupList,
     ToolGroups,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stack_core.apis import all_routes
+from stack_core.apis._declare import Level
 from stack_core.apis.inspect import HealthInfo, Inspect, RouteInfo, RouteList, VersionInfo
 from stack_core.apis.providers import Health, ProviderInfo, ProviderList, Providers
 from stack_core.errors import NotFound, StackError
@@ -60,8 +61,8 @@ class About(Providers, Inspect):
         """The version of this package."""
         return VersionInfo(version=__version__)
 
-    async def list_routes(self) -> RouteList:
-        """Every route with the types of the providers behind it."""
+    async def list_routes(self, api_filter: Level | None = None) -> RouteList:
+        """Every route, or those of one level, with the types of the providers behind it."""
         types: dict[str, list[str]] = {}
         for provider in self._providers:
             types.setdefault(provider.api, []).append(provider.provider_type)
@@ -69,6 +70,7 @@ class About(Providers, Inspect):
             data=[
                 RouteInfo(route=route.url, method=route.verb, provider_types=types.get(route.api, []))
                 for route in all_routes()
+                if api_filter in (None, route.level)
             ]
         )
 

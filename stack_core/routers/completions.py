@@ -14,12 +14,17 @@ from stack_core import context
 from stack_core.apis._call import Call, Handler, close
 from stack_core.apis.inference import (
     ChatCompletionRequest,
+    DeletedChatCompletion,
     ListCompletionsRequest,
+    ListMessagesRequest,
     Message,
     StoredChatCompletion,
     StoredChatCompletionList,
+    StoredMessage,
+    StoredMessageList,
+    UpdateCompletionRequest,
 )
-from stack_core.errors import StackError, Unsupported
+from stack_core.errors import InvalidRequest, StackError, Unsupported
 from stack_core.routers.gather import Gathered
 from stack_core.storage.completions import JsonSource, StoredCompletions
 
@@ -101,7 +106,12 @@ class Completions:
     async def list_chat_completions(self, request: ListCompletionsRequest) -> StoredChatCompletionList:
         """A page of stored completions."""
         page = await self._required().list(
-            after=request.after, limit=request.limit, model=request.model, order=request.order, owner=context.owner()
+            after=request.after,
+            limit=request.limit,
+            model=request.model,
+            metadata=request.metadata,
+            order=request.order,
+            owner=context.owner(),
         )
         data = [StoredChatCompletion.model_validate(row) for row in page.data]
         return StoredChatCompletionList(
@@ -115,7 +125,53 @@ class Completions:
         """One stored completion."""
         return StoredChatCompletion.model_validate(await self._required().get(completion_id, owner=context.owner()))
 
+    async def update_chat_completion(
+        self, completion_id: str, request: UpdateCompletionRequest
+    ) -> StoredChatCompletion:
+        """Replace the metadata of a stored completion."""
+        row = await self._required().update(completion_id, request.metadata or {}, owner=context.owner())
+        return StoredChatCompletion.model_validate(row)
+
+    async def delete_chat_completion(self, completion_id: str) -> DeletedChatCompletion:
+        """Forget a stored completion."""
+        await self._required().remove(completion_id, owner=context.owner())
+        return DeletedChatCompletion(id=completion_id)
+
+    async def list_chat_completion_messages(
+        self, completion_id: str, request: ListMessagesRequest
+    ) -> StoredMessageList:
+        """A page of what a stored completion was asked with."""
+        row = await self._required().get(completion_id, owner=context.owner())
+        messages = [_stored(f"{completion_id}-{index}", message) for index, message in enumerate(row["input_messages"])]
+        if request.order == "desc":
+            messages.reverse()
+        start = 0
+        if request.after is not None:
+            ids = [message.id for message in messages]
+            if request.after not in ids:
+                hint = "give the id of a message of this very completion"
+                raise InvalidRequest(f"after: {completion_id} has no message {request.after!r}", hint)
+            start = ids.index(request.after) + 1
+        data = messages[start : start + request.limit]
+        return StoredMessageList(
+            data=data,
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=start + request.limit < len(messages),
+        )
+
     def _required(self) -> StoredCompletions:
         if self._store is None:
             raise Unsupported(f"completions are not stored here: {self._reason}")
         return self._store
+
+
+def _stored(id: str, message: dict[str, Any]) -> StoredMessage:
+    """A message of a stored completion, as the list of its messages shows it: content in parts also as one text."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return StoredMessage.model_validate({**message, "id": id})
+    texts = [part["text"] for part in content if part.get("type") == "text"]
+    return StoredMessage.model_validate(
+        {**message, "id": id, "content": "".join(texts) if texts else None, "content_parts": content}
+    )

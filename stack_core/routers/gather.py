@@ -37,13 +37,18 @@ class _Answer:
             self.finish = choice.finish_reason
 
     def _call(self, piece: ToolCallDelta) -> None:
-        call = self.calls.setdefault(
-            piece.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
+        call = self.calls.setdefault(piece.index, {"id": "", "type": "function"})
         call["id"] = piece.id or call["id"]
+        if piece.custom is not None:
+            call["type"] = "custom"
+            custom = call.setdefault("custom", {"name": "", "input": ""})
+            custom["name"] += piece.custom.name or ""
+            custom["input"] += piece.custom.input or ""
+            return
+        function = call.setdefault("function", {"name": "", "arguments": ""})
         if piece.function is not None:
-            call["function"]["name"] += piece.function.name or ""
-            call["function"]["arguments"] += piece.function.arguments or ""
+            function["name"] += piece.function.name or ""
+            function["arguments"] += piece.function.arguments or ""
 
     def choice(self, index: int) -> dict[str, Any]:
         """The finished choice as plain data."""

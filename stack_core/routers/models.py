@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from stack_core.apis._call import Call
-from stack_core.apis.models import Model, ModelList, Models, ModelSource, RegisterModelRequest
+from stack_core.apis.models import DeletedModel, Model, ModelList, Models, ModelSource, RegisterModelRequest
 from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, StackError
 from stack_core.resources import ResourceTable
 
@@ -111,10 +111,10 @@ class ModelRouter(Models):
         await self._table.put(model.identifier, model)
         return model
 
-    async def unregister_model(self, model_id: str) -> None:
+    async def unregister_model(self, model_id: str) -> DeletedModel:
         """Forget a registration."""
         if await self._table.remove(model_id):
-            return
+            return DeletedModel(id=model_id)
         offered = {model.identifier for model in await self._offered()}
         if model_id in offered:
             raise InvalidRequest(

@@ -15,6 +15,7 @@ ALIASES = (
     Alias("/v1/datasetio", "/v1beta/datasetio"),
     Alias("/v1/eval", "/v1alpha/eval"),
     Alias("/v1/post-training", "/v1alpha/post-training"),
+    Alias("/v1alpha/telemetry", "/v1/telemetry"),
     Alias("/v1/prompts", "/v1/prompts", verb="POST", of="PUT"),
 )
 

@@ -12,7 +12,9 @@ from stack_core.apis._declare import Route
 from stack_core.config import RunConfig, Server
 from stack_core.errors import ConfigError, Unsupported
 from stack_core.server.aliases import route_table
+from stack_core.server.compression import Compressed
 from stack_core.server.endpoint import Endpoint
+from stack_core.server.metrics import Counted, Metrics
 from stack_core.server.openapi import document
 from stack_core.version import __version__
 from stack_core.wire.service import Service
@@ -42,24 +44,34 @@ class Served(Protocol):
         ...
 
 
-def create_app(stack: Served) -> FastAPI:
+def create_app(stack: Served, metrics: Metrics | None = None) -> FastAPI:
     """An ASGI application that serves an open stack; it neither opens nor closes it.
+
+    Args:
+        metrics: counts the work; where other workers serve the same stack, it knows of them.
 
     Raises:
         Unsupported: the configuration asks for something of the server that this version cannot do.
         ConfigError: `server.cors` is wrong.
     """
-    check(stack.config.server)
+    settings = stack.config.server
+    check(settings)
+    counted = metrics or Metrics()
     app = FastAPI(title="Llama Stack", version=__version__, redoc_url=None)
-    cors = stack.config.server.cors
-    if cors:
-        app.add_middleware(CORSMiddleware, **_cors(cors))
+    if settings.compress:
+        app.add_middleware(Compressed)
+    if settings.cors:
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors))
     table = route_table()
     described = cache(lambda: document(table))
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to give its own document
     # Not a mount: its pattern does not match a path with a line break, which would get FastAPI's own answer.
     app.router.redirect_slashes = False
-    app.router.default = Endpoint(Service(stack, table, stack.config.secrets()), pages=bool(cors))
+    door = Counted(stack, counted)
+    service = Service(
+        door, table, stack.config.secrets(), limit=settings.request_timeout, most=settings.max_upload_bytes
+    )
+    app.router.default = Endpoint(service, settings, counted)
     return app
 
 
@@ -75,8 +87,6 @@ def check(server: Server) -> None:
         if value:
             hint = f"remove server.{name}, and let a proxy in front of the server do it"
             raise Unsupported(f"server.{name} is not available in this version", hint)
-    if server.workers > 1:
-        raise Unsupported(f"server.workers: {server.workers} is not available in this version", "run several servers")
     if bool(server.tls_certfile) != bool(server.tls_keyfile):
         missing = "tls_keyfile" if server.tls_certfile else "tls_certfile"
         raise ConfigError("TLS needs a certificate and its key", f"set server.{missing}", where=f"server.{missing}")

@@ -13,6 +13,9 @@ from pydantic_core import from_json
 
 from stack_core.errors import ConfigError, PortInUse
 
+MOST_FILES = 65_536
+"""Connections and files that a server may have open at once, where the system allows so many."""
+
 
 class Server(uvicorn.Server):
     """uvicorn, ended by `stop` alone: its own signal handlers raise the signal again, and the exit status is not 0.
@@ -69,6 +72,18 @@ def bind(host: str, port: int) -> socket.socket:
         hint = "ports under 1024 belong to root; choose --port 8321" if port < 1024 else "choose another --host"
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint) from error
     return listener
+
+
+def allow_connections() -> None:
+    """Let this process have as many connections as the system lets it: many systems begin with 1,024."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def in_use(host: str, port: int) -> PortInUse:

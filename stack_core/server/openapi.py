@@ -9,12 +9,15 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 
 from stack_core.apis import protocol
+from stack_core.apis._content import FileContent
 from stack_core.apis._declare import Route
 from stack_core.version import __version__
+from stack_core.wire.forms import FORM
+from stack_core.wire.requests import JSON
 from stack_core.wire.results import EVENT_STREAM
 from stack_core.wire.table import RouteTable, openapi_path
 
-_JSON = "application/json"
+_BINARY = "application/octet-stream"
 _COMPONENTS = "#/components/schemas/"
 _ERROR = {"$ref": "#/components/responses/Error"}
 
@@ -99,7 +102,7 @@ def _operation(
     if description.strip():
         operation["description"] = description.strip()
     if body := _body(route, schemas):
-        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
+        operation["requestBody"] = {"required": True, "content": {FORM if route.upload else JSON: {"schema": body}}}
     return operation
 
 
@@ -129,9 +132,15 @@ def _query(model: JsonSchemaValue) -> list[dict[str, Any]]:
     """Each field of a request model as a query parameter."""
     required = model.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": field}
+        {"name": name, "in": "query", "required": name in required, "schema": field, **_style(field)}
         for name, field in model.get("properties", {}).items()
     ]
+
+
+def _style(schema: JsonSchemaValue) -> dict[str, Any]:
+    """A mapping stands in a URL as `name[key]=value`."""
+    mapping = any(part.get("type") == "object" for part in [schema, *schema.get("anyOf", ())])
+    return {"style": "deepObject", "explode": True} if mapping else {}
 
 
 def _in_url(route: Route) -> bool:
@@ -154,7 +163,8 @@ def _body(route: Route, schemas: dict[str, JsonSchemaValue]) -> JsonSchemaValue 
 def _good(route: Route, schemas: dict[str, JsonSchemaValue]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if route.result is not None:
-        content[_JSON] = {"schema": schemas[f"{route.id}/result"]}
+        kind = _BINARY if route.result is FileContent else JSON
+        content[kind] = {"schema": schemas[f"{route.id}/result"]}
     if route.item is not None:
         # OpenAPI has no word for the items of an event stream: the schema is that of each event's data.
         content[EVENT_STREAM] = {"schema": schemas[f"{route.id}/item"]}
@@ -164,4 +174,4 @@ def _good(route: Route, schemas: dict[str, JsonSchemaValue]) -> dict[str, Any]:
 
 
 def _error_response(schemas: dict[str, JsonSchemaValue]) -> dict[str, Any]:
-    return {"description": "What went wrong and what would help.", "content": {_JSON: {"schema": schemas["error"]}}}
+    return {"description": "What went wrong and what would help.", "content": {JSON: {"schema": schemas["error"]}}}

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
+import socket
 import ssl
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import uvicorn
 
 from stack_core.config import RunConfig, load_config
 from stack_core.errors import ConfigError
 from stack_core.server.app import check, create_app
-from stack_core.server.listen import Server, bind, url_of
-from stack_core.stack import Stack
-from stack_core.wire.faults import scrubbed
+from stack_core.server.listen import Server, allow_connections, bind, url_of
+from stack_core.server.logs import log_to_stderr
+from stack_core.server.metrics import Metrics
+from stack_core.server.running import noted
+from stack_core.server.workers import Supervisor, check_shared
+from stack_core.stack import Stack, Unavailable
 
 GRACE = 10
 """Seconds that requests under way may take after the signal."""
@@ -26,42 +29,94 @@ GRACE = 10
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept."""
 
-Announce = Callable[[Stack, str], None]
-"""Told the open stack and its URL when the server answers."""
+Announce = Callable[[str, list[Unavailable], str], None]
+"""Told the stack's name, what is not available in it, and its URL when the server answers."""
 
 
-def run(source: str, *, host: str | None, port: int | None, announce: Announce) -> None:
+def run(
+    source: str,
+    *,
+    host: str | None,
+    port: int | None,
+    announce: Announce,
+    workers: int | None = None,
+    log_format: Literal["text", "json"] | None = None,
+) -> None:
     """Serve a distribution or run file until SIGINT or SIGTERM; requests under way are finished first.
 
     Args:
         source: a distribution's name or a run file.
         host: address to listen on; the run file's, else 127.0.0.1.
         port: the run file's where None; 0 takes a free one.
+        workers: processes that share the port; the run file's where None.
+        log_format: the run file's where None.
 
     Raises:
-        ConfigError: the run file, its TLS files or the address are wrong.
+        ConfigError: the run file, its TLS files or the address are wrong, or workers would not share their stores.
         PortInUse: another program listens there.
         Unsupported: the run file asks for something of the server that this version cannot do.
     """
-    config = load_config(source)
-    check(config.server)
-    _log_to_stderr(config.secrets())
-    address = (host or config.server.host or "127.0.0.1", config.server.port if port is None else port)
+    given = {"workers": workers, "log_format": log_format}
+    config = with_options(load_config(source), {name: value for name, value in given.items() if value is not None})
+    server = config.server
+    check(server)
+    log_to_stderr(config.secrets(), server.log_format)
+    address = (host or server.host or "127.0.0.1", server.port if port is None else port)
+    if server.workers > 1:
+        check_shared(config)
+    with bind(*address) as listener:
+        with noted(config.name, url_of(listener, secure=bool(server.tls_certfile)), listener.getsockname()[1]):
+            if server.workers > 1:
+                Supervisor(source, server, listener, announce).run()
+            else:
+                serve(source, config, listener, announce)
+
+
+def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
+    """The configuration with some settings of its server changed."""
+    return config.model_copy(update={"server": config.server.model_copy(update=dict(options))})
+
+
+def serve(
+    source: str,
+    config: RunConfig,
+    listener: socket.socket,
+    announce: Announce,
+    *,
+    stay: Callable[[Callable[[], object]], None] | None = None,
+    metrics: Metrics | None = None,
+) -> None:
+    """Serve on a socket in this process, until a signal.
+
+    Args:
+        stay: called with what ends the server, on its loop; a worker ends with its supervisor by this.
+        metrics: counts the work.
+    """
+    allow_connections()
     factory = uvicorn.Config(_nothing, log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_serve(source, config, address, announce))
+        runner.run(_serve(source, config, listener, announce, stay=stay, metrics=metrics or Metrics()))
 
 
-async def _serve(source: str, config: RunConfig, address: tuple[str, int], announce: Announce) -> None:
-    listener = bind(*address)
-    with listener, _signals() as signals:
+async def _serve(
+    source: str,
+    config: RunConfig,
+    listener: socket.socket,
+    announce: Announce,
+    *,
+    stay: Callable[[Callable[[], object]], None] | None,
+    metrics: Metrics,
+) -> None:
+    with _signals() as signals:
         try:
-            async with Stack.open(source) as stack:
-                server = Server(_settings(stack))
+            if stay is not None:
+                stay(signals)
+            async with Stack.open(source) as stack, metrics.left_often():
+                server = Server(_settings(_Served(stack, config), metrics))
                 signals.on(server.stop)
                 if not signals.came:
                     url = url_of(listener, secure=bool(config.server.tls_certfile))
-                    server.ready = lambda: announce(stack, url)
+                    server.ready = lambda: announce(stack.config.name, stack.unavailable, url)
                     await server.serve(sockets=[listener])
                     # Requests that were cut off still send their last words.
                     if left := list(server.server_state.tasks):
@@ -69,6 +124,14 @@ async def _serve(source: str, config: RunConfig, address: tuple[str, int], annou
         except asyncio.CancelledError:
             if not signals.came:
                 raise
+
+
+class _Served:
+    """An open stack, served as the command line's options say."""
+
+    def __init__(self, stack: Stack, config: RunConfig) -> None:
+        self.config = stack.config.model_copy(update={"server": config.server})
+        self.call = stack.call
 
 
 class _Signals:
@@ -101,10 +164,10 @@ def _signals() -> Iterator[_Signals]:
             loop.remove_signal_handler(number)
 
 
-def _settings(stack: Stack) -> uvicorn.Config:
+def _settings(stack: _Served, metrics: Metrics) -> uvicorn.Config:
     server = stack.config.server
     settings = uvicorn.Config(
-        create_app(stack),
+        create_app(stack, metrics),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -131,26 +194,6 @@ def _file(path: str | None, name: str) -> str | None:
     if not found.is_file():
         raise ConfigError(f"{path!r} is not a file", where=f"server.{name}")
     return str(found)
-
-
-class _Scrubbing(logging.Formatter):
-    """Masks the configuration's secrets in every line and traceback."""
-
-    def __init__(self, secrets: set[str]) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._secrets = secrets
-
-    def format(self, record: logging.LogRecord) -> str:
-        return scrubbed(super().format(record).encode("utf-8", "replace"), self._secrets).decode("utf-8", "replace")
-
-
-def _log_to_stderr(secrets: set[str]) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Scrubbing(secrets))
-    for name, level in (("stack_core", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(level)
 
 
 async def _nothing(*_: object) -> None:

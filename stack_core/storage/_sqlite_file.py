@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stack_core.errors import ConfigError, Conflict, InvalidRequest, StoreUnavailable
-from stack_core.storage import _sqlite_text as text
 from stack_core.storage._sqlite_open import MEMORY, Synchronous, connect_reader, connect_writer, unavailable
+from stack_core.storage._sqlite_text import text
 from stack_core.storage.sql import Table
 
 T = TypeVar("T")

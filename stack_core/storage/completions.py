@@ -19,6 +19,9 @@ from stack_core.storage.sql import Column, Row, Sql, Table, Where
 JsonSource = Mapping[str, Any] | Sequence[Any] | Callable[[], str | bytes]
 """Plain data, or a function that gives JSON text, such as `completion.model_dump_json`."""
 
+LOOKED_THROUGH = 200
+"""How many rows are read at a time where metadata is looked for."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -102,16 +105,40 @@ class StoredCompletions:
         """
         return _completion(await self._row(id, owner))
 
+    async def update(self, id: str, metadata: Mapping[str, str], *, owner: str | None = None) -> dict[str, Any]:
+        """Replace the metadata of one completion; gives the completion.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        row = await self._row(id, owner)
+        row["completion"] = {**row["completion"], "metadata": dict(metadata)}
+        if not await self._sql.update(self._table.name, {"completion": row["completion"]}, [Where("id", "=", id)]):
+            raise NotFound("chat completion", id)
+        return _completion(row)
+
+    async def remove(self, id: str, *, owner: str | None = None) -> None:
+        """Forget one completion.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        await self.open()
+        if not await self._sql.delete(self._table.name, [Where("id", "=", id), *_owned(owner)]):
+            raise NotFound("chat completion", id)
+
     async def list(
         self,
         *,
         after: str | None = None,
         limit: int = 20,
         model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         order: Literal["asc", "desc"] = "desc",
         owner: str | None = None,
     ) -> Page:
-        """A page by creation time; `after` is the id of the last completion of the page before.
+        """A page by creation time; `after` is the id of the last completion of the page before. With `metadata`, only
+        completions that have all these pairs: they are looked for row by row, from the page's beginning on.
 
         Raises:
             InvalidRequest: there is no completion `after`.
@@ -119,20 +146,35 @@ class StoredCompletions:
         await self.open()
         same = [Where("model", "=", model)] if model is not None else []
         same = [*same, *_owned(owner)]
-        if after is None:
-            rows = await self._select(same, order, limit + 1)
-        else:
+        last: Row | None = None
+        if after is not None:
             try:
                 last = await self._row(after, owner)
             except NotFound as error:
                 raise InvalidRequest(f"after: {error.message}", "give the id of a completion that is stored") from error
-            beyond: Literal["<", ">"] = ">" if order == "asc" else "<"
-            within = [*same, Where("created", "=", last["created"]), Where("position", beyond, last["position"])]
-            rows = await self._select(within, order, limit + 1)
-            if len(rows) <= limit:
-                rest = [*same, Where("created", beyond, last["created"])]
-                rows += await self._select(rest, order, limit + 1 - len(rows))
-        return Page([_completion(row) for row in rows[:limit]], len(rows) > limit)
+        found: builtins.list[Row] = []
+        most = limit + 1
+        while len(found) < most:
+            wanted = most if not metadata else max(most, LOOKED_THROUGH)
+            rows = await self._beyond(last, same, order, wanted)
+            found += [row for row in rows if not metadata or _has(row, metadata)]
+            if len(rows) < wanted or not metadata:
+                break
+            last = rows[-1]
+        return Page([_completion(row) for row in found[:limit]], len(found) > limit)
+
+    async def _beyond(
+        self, last: Row | None, same: Sequence[Where], order: Literal["asc", "desc"], limit: int
+    ) -> builtins.list[Row]:
+        """The rows that come after `last`, or the first ones."""
+        if last is None:
+            return await self._select(same, order, limit)
+        beyond: Literal["<", ">"] = ">" if order == "asc" else "<"
+        within = [*same, Where("created", "=", last["created"]), Where("position", beyond, last["position"])]
+        rows = await self._select(within, order, limit)
+        if len(rows) < limit:
+            rows += await self._select([*same, Where("created", beyond, last["created"])], order, limit - len(rows))
+        return rows
 
     async def _select(self, where: Sequence[Where], order: Literal["asc", "desc"], limit: int) -> builtins.list[Row]:
         by: Sequence[tuple[str, Literal["asc", "desc"]]] = [("created", order), ("position", order)]
@@ -148,6 +190,10 @@ class StoredCompletions:
 
 def _owned(owner: str | None) -> Sequence[Where]:
     return [] if owner is None else [Where("owner", "=", owner)]
+
+
+def _has(row: Row, metadata: Mapping[str, str]) -> bool:
+    return metadata.items() <= (row["completion"].get("metadata") or {}).items()
 
 
 def _completion(row: Row) -> dict[str, Any]:

@@ -11,13 +11,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
-from stack_core.errors import InvalidRequest, NotFound
+from stack_core.errors import Conflict, InvalidRequest, NotFound
 from stack_core.storage.sql import Column, Row, Sql, Table, Where
 
 Data = dict[str, Any]
+Place = tuple[int, str]
+"""Where a document is in the order of their making: its position, and its id among those of one position."""
+TRIES = 100
+"""How often a change is tried that others come before."""
 SUGGESTED = 200
 """How many of the newest ids are looked at for the nearest one."""
+
+
+_ORDER = ("position", "id")
+_REVISION = Column("revision", "integer")
+"""Counts the changes of a document; null before the first."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +64,32 @@ class Records:
                 Column("owner", "text"),
                 Column("data", "json", nullable=False),
                 *fields,
+                _REVISION,
             ),
-            indexes=(("position",), *((field.name, "position") for field in fields)),
+            indexes=(
+                _ORDER,
+                *((name, *_ORDER) for name in ("owner", *(field.name for field in fields))),
+            ),
+            version=2,
+            migrations=((_REVISION,),),
         )
         self._last = 0
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def add(self, data: Data, *, owner: str | None = None, **fields: Any) -> None:
         """Store a new document."""
         await self.add_all([data], owner=owner, **fields)
 
     async def add_all(self, documents: Sequence[Data], *, owner: str | None = None, **fields: Any) -> None:
-        """Store new documents, all or none, in their order.
+        """Store new documents, all or none, in their order. A field that is a function reads each one's own value.
 
         Raises:
             Conflict: one of the ids is there already.
         """
         await self._sql.ensure(self._table)
         rows = [
-            {"id": data["id"], "position": self._position(), "owner": owner, "data": data, **fields}
+            {"id": data["id"], "position": self._position(), "owner": owner, "data": data}
+            | {name: value(data) if callable(value) else value for name, value in fields.items()}
             for data in documents
         ]
         await self._sql.insert(self._table.name, rows)
@@ -109,20 +126,25 @@ class Records:
         where: Sequence[Where] = (),
         **fields: Any,
     ) -> Data:
-        """Replace a document by `changed(document)`, one change of an id at a time in this process; gives the new one.
+        """Replace a document by `changed(document)`; gives the new one.
+
+        No change is lost, also between processes: where another one came between, `changed` is asked again with what is
+        there now, so it must do nothing but make the new document.
 
         Raises:
             NotFound: there is none of this id; names the nearest.
+            Conflict: others changed it without end.
         """
         lock = self._locks.setdefault(id, asyncio.Lock())
-        try:
-            async with lock:
-                data = changed(await self.get(id, owner=owner, where=where))
-                await self._sql.update(self._table.name, {"data": data, **fields}, [Where("id", "=", id)])
-                return data
-        finally:
-            if not lock.locked():
-                self._locks.pop(id, None)
+        async with lock:
+            for _ in range(TRIES):
+                row = await self._row(id, owner, where)
+                data = changed(dict(row["data"]))
+                same = [Where("id", "=", id), Where("revision", "=", row["revision"])]
+                new = {"data": data, "revision": (row["revision"] or 0) + 1, **fields}
+                if await self._sql.update(self._table.name, new, same):
+                    return data
+        raise Conflict(f"{self._kind} {id!r} was changed by others each time", "try again")
 
     async def remove(self, id: str, *, owner: str | None = None, where: Sequence[Where] = ()) -> None:
         """Forget a document.
@@ -155,20 +177,35 @@ class Records:
             InvalidRequest: a cursor that this list does not hold.
         """
         await self._sql.ensure(self._table)
-        within = [*where, *_owned(owner)]
-        beyond: Literal["<", ">"] = ">" if order == "asc" else "<"
-        if after is not None:
-            within.append(Where("position", beyond, await self._cursor("after", after, owner, where)))
-        if before is not None:
-            other: Literal["<", ">"] = "<" if order == "asc" else ">"
-            within.append(Where("position", other, await self._cursor("before", before, owner, where)))
-        most = None if limit is None else limit + 1
-        rows = await self._sql.select(self._table.name, within, order=[("position", order)], limit=most)
+        start = None if after is None else await self._cursor("after", after, owner, where)
+        end = None if before is None else await self._cursor("before", before, owner, where)
+        low, high = (start, end) if order == "asc" else (end, start)
+        rows = await self._between(low, high, None if limit is None else limit + 1, order, [*where, *_owned(owner)])
         return Page([row["data"] for row in rows[:limit]], limit is not None and len(rows) > limit)
 
-    async def _cursor(self, name: str, id: str, owner: str | None, where: Sequence[Where]) -> int:
+    async def _between(
+        self, low: Place | None, high: Place | None, most: int | None, order: Literal["asc", "desc"], where: list[Where]
+    ) -> list[Row]:
+        """Rows after one place and before another. Documents that two processes made in the same nanosecond share a
+        position, and are in the order of their ids: the database gives all from the position on, the rest is done
+        here."""
+        within = [*where]
+        if low is not None:
+            within.append(Where("position", ">=", low[0]))
+        if high is not None:
+            within.append(Where("position", "<=", high[0]))
+        room = None if most is None else most + (low is not None) + (high is not None)
+        while True:
+            by = [("position", order), ("id", order)]
+            rows = await self._sql.select(self._table.name, within, order=by, limit=room)
+            kept = [row for row in rows if (low is None or low < _place(row)) and (high is None or _place(row) < high)]
+            if room is None or most is None or len(kept) >= most or len(rows) < room:
+                return kept
+            room *= 2
+
+    async def _cursor(self, name: str, id: str, owner: str | None, where: Sequence[Where]) -> Place:
         try:
-            return int((await self._row(id, owner, where))["position"])
+            return _place(await self._row(id, owner, where))
         except NotFound as error:
             hint = f"give the id of a {self._kind} of this very list"
             raise InvalidRequest(f"{name}: {error.message}", hint) from error
@@ -186,6 +223,10 @@ class Records:
         """Rises with each document, so that those of one second keep their order."""
         self._last = max(self._last + 1, time.time_ns())
         return self._last
+
+
+def _place(row: Row) -> Place:
+    return row["position"], row["id"]
 
 
 def _owned(owner: str | None) -> Sequence[Where]:

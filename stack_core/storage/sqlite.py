@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from stack_core.errors import InvalidRequest, StoreUnavailable, nearest
-from stack_core.storage import _sqlite_text as text
+from stack_core.storage._sql_text import VERSIONS, Found, check_names, find_table
 from stack_core.storage._sqlite_file import SqliteFile, opened, release
 from stack_core.storage._sqlite_open import Synchronous
+from stack_core.storage._sqlite_text import text
 from stack_core.storage.sql import Row, Table, Where
 
 
@@ -39,7 +39,7 @@ class SqliteSql:
         """Create the table, or bring an older one to this version."""
         if self._file.tables.get(table.name) == table:
             return
-        text.check_names(table)
+        check_names(table)
         path = self._file.path
         await self._file.write(lambda connection: _ensure(connection, table, path))
         self._file.tables[table.name] = table
@@ -83,47 +83,26 @@ class SqliteSql:
         return int(await self._file.write(lambda connection: connection.execute(statement, values).rowcount))
 
     def _table(self, name: str) -> Table:
-        found = self._file.tables.get(name)
-        if found is None:
-            close = nearest(name, self._file.tables)
-            raise InvalidRequest(
-                f"no table {name!r} was declared in {self._file.path}",
-                f"did you mean {' or '.join(close)}?" if close else "call ensure(Table(…)) first",
-            )
-        return found
+        return find_table(self._file.tables, name, self._file.path)
 
 
 def _ensure(connection: sqlite3.Connection, table: Table, path: str) -> None:
     """Make or mend the table, in the writer's transaction."""
-    if not _exists(connection, text.VERSIONS.name):
-        connection.execute(text.create(text.VERSIONS))
-    query, values = text.select(text.VERSIONS, [Where("name", "=", table.name)], (), 1, 0)
-    found = connection.execute(query, values).fetchone()
-    if found is None:
-        if _exists(connection, table.name):
-            raise StoreUnavailable(
-                f"{path} holds a table {table.name} that another program made",
-                "give this store another table_name or db_path",
-            )
-        connection.execute(text.create(table))
-    else:
-        _migrate(connection, table, int(found[1]), path)
-    for statement in text.create_indexes(table):
+    if not _names(connection, "table", VERSIONS.name):
+        connection.execute(text.create(VERSIONS))
+    query, values = text.select(VERSIONS, [Where("name", "=", table.name)])
+    known = connection.execute(query, values).fetchone()
+    found = Found(
+        exists=bool(_names(connection, "table", table.name)),
+        version=known and int(known[1]),
+        indexes=_names(connection, "index", table.name),
+    )
+    for statement in text.upgrade(table, found, path):
         connection.execute(statement)
-    connection.execute(text.insert(text.VERSIONS, 1, replace=True), (table.name, table.version))
+    connection.execute(text.insert(VERSIONS, 1, replace=True), (table.name, table.version))
 
 
-def _migrate(connection: sqlite3.Connection, table: Table, version: int, path: str) -> None:
-    if version > table.version:
-        raise StoreUnavailable(
-            f"table {table.name} in {path} has version {version}; this program knows version {table.version}",
-            "update llama-magics, or name another db_path",
-        )
-    for added in table.migrations[version - 1 : table.version - 1]:
-        for column in added:
-            connection.execute(text.add_column(table, column))
-
-
-def _exists(connection: sqlite3.Connection, table: str) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)", (table,))
-    return found.fetchone() is not None
+def _names(connection: sqlite3.Connection, kind: Literal["table", "index"], table: str) -> set[str]:
+    """The names of what a file holds of this kind for a table; SQLite's names have no case."""
+    query = "SELECT name FROM sqlite_master WHERE type = ? AND lower(tbl_name) = lower(?)"
+    return {name for (name,) in connection.execute(query, (kind, table))}

@@ -29,7 +29,7 @@ class MemorySink(SpanProcessor):
 
     def __init__(self, size: int = 2_000, *, content: bool = True) -> None:
         self.wants_content = content
-        self._spans: deque[ReadableSpan] = deque(maxlen=size)
+        self._spans: deque[ReadableSpan | Span] = deque(maxlen=size)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep it."""
@@ -49,8 +49,24 @@ class MemorySink(SpanProcessor):
             if s.trace_id in wanted or (trace_prefix and s.trace_id.startswith(trace_prefix)) or s.span_id == span_id
         ]
 
+    async def between(
+        self, since: int, until: int, *, roots: bool = False, newest: bool = True, limit: int, offset: int = 0
+    ) -> list[Span]:
+        """Spans that began in this time, by start and id."""
+        found = [s for s in self._all() if since <= s.start <= until and (s.root or not roots)]
+        found.sort(key=lambda s: (s.start, s.span_id), reverse=newest)
+        return found[offset : offset + limit]
+
+    async def put(self, span: Span) -> None:
+        """Keep a span that was made elsewhere, in place of one of the same id."""
+        same = [kept for kept in self._spans if isinstance(kept, Span) and kept.span_id == span.span_id]
+        for kept in same:
+            self._spans.remove(kept)
+        self._spans.append(span)
+
     def _all(self) -> list[Span]:
-        return sorted((read(span) for span in tuple(self._spans)), key=lambda s: s.start)
+        kept = (span if isinstance(span, Span) else read(span) for span in tuple(self._spans))
+        return sorted(kept, key=lambda s: s.start)
 
 
 class SqliteSink(SpanProcessor):
@@ -121,7 +137,7 @@ class SqliteSink(SpanProcessor):
         self._called = False
         lost = 0
         for _ in range(len(self._waiting)):  # each on its own, so that one that cannot be stored takes no other along
-            lost += not self._sql.enqueue(self._table.name, [_row(self._waiting.popleft())])
+            lost += not self._sql.enqueue(self._table.name, [_row(read(self._waiting.popleft()))])
         if lost:
             self.dropped += lost
             log.warning("%d spans were dropped: the store cannot keep up or is closed", lost)
@@ -141,13 +157,32 @@ class SqliteSink(SpanProcessor):
             where = Where("trace_id", "in", list(trace_ids))
         return [_span(row) for row in await self._select([where])]
 
+    async def between(
+        self, since: int, until: int, *, roots: bool = False, newest: bool = True, limit: int, offset: int = 0
+    ) -> list[Span]:
+        """Spans that began in this time, by start and id."""
+        within = [Where("start", ">=", since), Where("start", "<=", until)]
+        where = [Where("root", "=", 1), *within] if roots else within
+        return [_span(row) for row in await self._select(where, newest=newest, limit=limit, offset=offset, ties=True)]
+
+    async def put(self, span: Span) -> None:
+        """Keep a span that was made elsewhere, in place of one of the same id."""
+        await self._sql.insert(self._table.name, [_row(span)], replace=True)
+
     async def _select(
-        self, where: Sequence[Where], *, newest: bool = False, limit: int | None = None, offset: int = 0
+        self,
+        where: Sequence[Where],
+        *,
+        newest: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+        ties: bool = False,
     ) -> list[Row]:
         self._drain()
         await self._sql.flush()
         way: Literal["asc", "desc"] = "desc" if newest else "asc"
-        return await self._sql.select(self._table.name, where, order=[("start", way)], limit=limit, offset=offset)
+        order = [("start", way), ("span_id", way)] if ties else [("start", way)]
+        return await self._sql.select(self._table.name, where, order=order, limit=limit, offset=offset)
 
 
 def read(span: ReadableSpan) -> Span:
@@ -167,8 +202,7 @@ def read(span: ReadableSpan) -> Span:
     )
 
 
-def _row(span: ReadableSpan) -> Row:
-    plain = read(span)
+def _row(plain: Span) -> Row:
     return {
         "span_id": plain.span_id,
         "trace_id": plain.trace_id,

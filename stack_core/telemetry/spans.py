@@ -87,6 +87,17 @@ class SpanSource(Protocol):
         """Spans of these traces, of traces whose id begins so, or of this id, by start."""
         ...
 
+    async def between(
+        self, since: int, until: int, *, roots: bool = False, newest: bool = True, limit: int, offset: int = 0
+    ) -> list[Span]:
+        """Spans that began in this time (nanoseconds, both ends included), ordered by start and id; with `roots` only
+        those that nothing of this stack called."""
+        ...
+
+    async def put(self, span: Span) -> None:
+        """Keep a span that was made elsewhere, in place of one of the same id. It is there when this returns."""
+        ...
+
 
 async def traces(source: SpanSource, *, limit: int = 20, offset: int = 0, since: int = 0) -> list[Trace]:
     """The last traces, newest first."""

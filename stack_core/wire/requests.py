@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from stack_core.apis._declare import Route, invalid
 from stack_core.errors import InvalidRequest
+from stack_core.wire.form_body import FormBody
+from stack_core.wire.forms import FORM, plain, read_form
+from stack_core.wire.queries import pairs, parse
 
 PROVIDER_DATA = ("x-llamastack-provider-data", "x-ogx-provider-data")
 """Request headers that carry per-request provider keys as a JSON object."""
@@ -20,32 +24,74 @@ PROVIDER_DATA = ("x-llamastack-provider-data", "x-ogx-provider-data")
 CLIENT_VERSION = "x-llamastack-client-version"
 """Sent by Llama Stack's own clients. No version is refused."""
 
+JSON = "application/json"
+
 _IN_URL = frozenset({"GET", "DELETE"})
-_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request to send: `target` is path and query, percent-encoded; `body` is JSON."""
+    """A request to send: `target` is path and query, percent-encoded; `body` is JSON, or a form with a file."""
 
     verb: str
     target: str
-    body: bytes | None
+    body: bytes | FormBody | None
 
 
-def arguments(route: Route, path: Mapping[str, str], query: str, body: bytes) -> dict[str, Any]:
-    """The checked arguments of a request.
+def arguments(
+    route: Route, path: Mapping[str, str], query: str, body: bytes, content_type: str = JSON
+) -> dict[str, Any]:
+    """The checked arguments of a request without a file.
 
     Raises:
         InvalidRequest: with every fault and its place, or the place in the text where the body stops being JSON.
     """
     if route.verb in _IN_URL:
-        return route.arguments((), {**_query(query), **path})
+        return route.arguments((), {**_asked(route, query), **path})
+    if body:
+        _check_json(route, body, content_type)
     if route.request is None:
         return route.arguments((), {**_object(route, body), **path})
     if len(route.params) == 1:
         return {"request": _model(route, route.request, body)}
     return route.arguments((), {"request": _model(route, route.request, body), **path})
+
+
+async def form_arguments(
+    route: Route,
+    path: Mapping[str, str],
+    pieces: AsyncIterable[bytes],
+    content_type: str,
+    files: ExitStack,
+    *,
+    most: int | None = None,
+) -> dict[str, Any]:
+    """The checked arguments of a request that brings a file in a form.
+
+    Args:
+        pieces: the body as it arrives.
+        files: closes what is kept of it when the call is over.
+        most: bytes that the file may have; None is no limit.
+
+    Raises:
+        InvalidRequest: with every fault and its place.
+        PayloadTooLarge: the form is too big.
+    """
+    if route.upload is None:
+        raise _unreadable(f"{route.id} takes JSON, not a form", f"send content-type: {JSON}")
+    fields = await read_form(content_type, pieces, route.upload, files, most)
+    if stray := fields.keys() & path.keys():
+        raise _unreadable(f"{min(stray)} stands in the URL already", "leave it out of the form")
+    known = route.request.model_fields if route.request is not None else {}
+    for name in fields.keys() & known.keys():
+        if not _takes_text(known[name].annotation):
+            fields[name] = plain(fields[name])
+    return route.arguments((), {"request": fields, **path})
+
+
+def _takes_text(annotation: Any) -> bool:
+    """Whether a text is meant as it stands, also where it looks like JSON."""
+    return annotation is str or (get_origin(annotation) in (Union, UnionType) and str in get_args(annotation))
 
 
 def provider_data(headers: Mapping[str, str]) -> dict[str, Any]:
@@ -86,8 +132,11 @@ def outgoing(route: Route, args: Mapping[str, Any]) -> Outgoing:
     request = args.get("request")
     if route.verb in _IN_URL:
         shown = request.model_dump(mode="json", exclude_none=True, by_alias=True) if request is not None else {}
-        query = urlencode(_pairs({**shown, **rest}))
+        query = urlencode(pairs({**shown, **rest}))
         return Outgoing(route.verb, f"{path}?{query}" if query else path, None)
+    if route.upload is not None and request is not None:
+        shown = request.model_dump(mode="json", exclude={route.upload}, exclude_none=True, by_alias=True)
+        return Outgoing(route.verb, path, FormBody(shown, route.upload, getattr(request, route.upload)))
     try:
         if isinstance(request, BaseModel):
             return Outgoing(route.verb, path, type(request).__pydantic_serializer__.to_json(request, exclude_none=True))
@@ -134,48 +183,44 @@ def _object(route: Route, body: bytes) -> dict[str, Any]:
     return content
 
 
-def _not_json(where: str) -> InvalidRequest:
-    fault = {"loc": ["body"], "msg": where, "type": "json_invalid"}
-    return InvalidRequest(f"the body is not valid JSON: {where}", "send a JSON object", errors=[fault])
-
-
-def _query(query: str) -> dict[str, Any]:
-    """Values by name. A repeated name and `name[]` give a list, `name[key]` a mapping."""
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        brackets = _BRACKETS.fullmatch(name)
-        if brackets and brackets[2]:
-            inner = found.setdefault(brackets[1], {})
-            if isinstance(inner, dict):
-                inner[brackets[2]] = value
-        elif brackets:
-            _append(found, brackets[1], value)
-        elif name in found:
-            _append(found, name, value)
-        else:
-            found[name] = value
+def _asked(route: Route, query: str) -> dict[str, Any]:
+    """The arguments in a query; each by its own name, a whole request never under one."""
+    found = parse(query)
+    if route.request is not None and "request" in found and "request" not in route.request.model_fields:
+        fault = {"loc": ["request"], "msg": "unknown argument", "type": "extra_forbidden"}
+        raise invalid(route.id, [fault])
     return found
 
 
-def _append(found: dict[str, Any], name: str, value: str) -> None:
-    before = found.get(name, [])
-    found[name] = [*(before if isinstance(before, list) else [before]), value]
+def _check_json(route: Route, body: bytes, content_type: str) -> None:
+    """Refuse what is said to be no JSON, and the numbers that JSON does not have."""
+    if content_type != JSON and content_type:
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind != JSON and not kind.endswith("+json"):
+            raise _unreadable(f"{route.id} takes JSON, not {kind}", f"send content-type: {JSON}")
+    if b"NaN" in body or b"Infinity" in body:
+        try:
+            from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise _not_json(str(error)) from error
 
 
-def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What `_query` reads back."""
-    out: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if value is None:
-            continue
-        if isinstance(value, dict):
-            out += [(f"{name}[{key}]", _text(item)) for key, item in value.items()]
-        elif isinstance(value, list | tuple):
-            out += [(f"{name}[]", _text(item)) for item in value]
-        else:
-            out.append((name, _text(value)))
-    return out
+def check_no_file(route: Route) -> None:
+    """Refuse a call without a form where the route takes a file.
+
+    Raises:
+        InvalidRequest: it does.
+    """
+    if route.upload is not None:
+        hint = f"send {FORM}, as curl -F {route.upload}=@NAME does"
+        raise _unreadable(f"{route.id} takes a file: the body must be a form with the part {route.upload!r}", hint)
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _unreadable(message: str, hint: str) -> InvalidRequest:
+    fault = {"loc": ["header", "content-type"], "msg": message, "type": "content_type"}
+    return InvalidRequest(message, hint, errors=[fault])
+
+
+def _not_json(where: str) -> InvalidRequest:
+    fault = {"loc": ["body"], "msg": where, "type": "json_invalid"}
+    return InvalidRequest(f"the body is not valid JSON: {where}", "send a JSON object", errors=[fault])

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from stack_core.apis._content import FileContent
 from stack_core.errors import ProviderError
 from stack_core.wire.faults import error_of
+from stack_core.wire.form_body import disposition
+from stack_core.wire.forms import parameters
 
 EVENT_STREAM = "text/event-stream"
 DONE = b"data: [DONE]\n\n"
 """OpenAI's end of a stream. Clients of Llama Stack take it for JSON and fail, so it is not sent to them."""
+
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;\s*[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
 
 
 def encode(value: Any) -> bytes:
@@ -26,6 +34,28 @@ def encode(value: Any) -> bytes:
 def frame(value: Any) -> bytes:
     """One event of a stream."""
     return b"data: " + encode(value) + b"\n\n"
+
+
+def file_headers(content: FileContent) -> list[tuple[str, str]]:
+    """The headers of a file that is sent: to be saved, and never taken by a browser for a page of this server."""
+    kind = content.media_type if _MEDIA_TYPE.fullmatch(content.media_type) else "application/octet-stream"
+    headers = [("content-type", kind), ("x-content-type-options", "nosniff")]
+    if content.size is not None:
+        headers.append(("content-length", str(content.size)))
+    headers.append(("content-disposition", disposition(content.filename) if content.filename else "attachment"))
+    return headers
+
+
+def file_facts(headers: Mapping[str, str]) -> dict[str, Any]:
+    """`filename`, `media_type` and `size` of a file that comes, from the headers of the answer."""
+    given = parameters(headers.get("content-disposition", ""))
+    name = unquote(given.get("filename*", b"").decode("latin-1").rpartition("'")[2])
+    length = headers.get("content-length", "")
+    return {
+        "filename": name or given.get("filename", b"").decode("utf-8", "replace"),
+        "media_type": headers.get("content-type", "application/octet-stream"),
+        "size": int(length) if length.isdigit() and "content-encoding" not in headers else None,
+    }
 
 
 def decode(kind: Any, body: bytes) -> Any:

@@ -44,8 +44,8 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running_stack(folder: Path) -> Iterator[Running]:
-    """Its stores are in `folder`."""
+def running_stack(folder: Path, providers: dict[str, Any] | None = None, **more: Any) -> Iterator[Running]:
+    """Its stores are in `folder`; `providers` come beside the upstream service's."""
     with upstream(chunks=4) as service:
         entry = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"url": service.url}}
         storage = {
@@ -55,7 +55,10 @@ def running_stack(folder: Path) -> Iterator[Running]:
             },
             "stores": {"metadata": {"backend": "kv"}, "inference": {"backend": "sql"}},
         }
-        config = {"image_name": "sdk", "providers": {"inference": [entry]}, "storage": storage}
+        given = dict(providers or {})
+        given["inference"] = [entry, *given.get("inference", [])]
+        config = {"image_name": "sdk", "providers": given, "storage": storage}
+        config |= more
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()

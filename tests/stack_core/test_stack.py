@@ -23,6 +23,7 @@ from stack_core.errors import (
     UnknownProvider,
     Unsupported,
 )
+from stack_core.storage import kinds
 
 ECHO = {"provider_id": "echo", "provider_type": "inline::echo", "module": "tests.stack_core.echo_provider"}
 
@@ -214,12 +215,16 @@ async def test_an_unknown_type_alone_keeps_its_class_and_place(tmp_path: Path) -
             pass
 
 
-async def test_parts_that_this_version_lacks_are_listed_and_the_rest_runs(tmp_path: Path) -> None:
+async def test_parts_that_cannot_run_here_are_listed_and_the_rest_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "find_spec", lambda package: None)
     config = run_file(tmp_path)
     config["providers"]["safety"] = [{"provider_type": "inline::llama-guard"}]
     config["storage"]["backends"]["sql"] = {"type": "sql_postgres", "host": "h", "password": "hidden"}
     async with Stack.open(config) as stack:
         assert {row.api for row in stack.unavailable} == {"safety", "storage"}
+        assert "pip install 'llama-magics[postgres]'" in {row.fix for row in stack.unavailable}
         await stack.inference.chat_completion(model="echo/one", messages=say("x"))
         with pytest.raises(Unsupported, match="sql_postgres"):
             await stack.inference.list_chat_completions()
@@ -359,5 +364,5 @@ async def test_a_switched_off_provider_says_what_switches_it_on(tmp_path: Path) 
 
 async def test_a_filter_that_the_list_does_not_have_is_refused(tmp_path: Path) -> None:
     async with Stack.open(run_file(tmp_path)) as stack:
-        with pytest.raises(InvalidRequest, match="metadata"):
-            await stack.inference.list_chat_completions(metadata={"a": "b"})
+        with pytest.raises(InvalidRequest, match="owner"):
+            await stack.inference.list_chat_completions(owner="ann")

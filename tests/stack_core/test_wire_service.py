@@ -105,13 +105,13 @@ async def _frames(service: Service, request: Request) -> tuple[int, list[bytes]]
 
 
 async def test_a_plain_call_and_one_without_a_result() -> None:
-    probe = Probe(lambda route, args: None if route.name == "unregister_model" else completion("hello"))
+    probe = Probe(lambda route, args: None if route.name == "unregister_shield" else completion("hello"))
     service = Service(probe, TABLE)
     async with service.answer(_request()) as reply:
         assert (reply.status, json.loads(reply.body)["choices"][0]["message"]["content"]) == (200, "hello")
-    async with service.answer(_request("DELETE", "/v1/models/a/b", b"")) as reply:
+    async with service.answer(_request("DELETE", "/v1/shields/a/b", b"")) as reply:
         assert (reply.status, reply.body) == (204, b"")
-    assert [name for name, _ in probe.calls] == ["inference.chat_completion", "models.unregister_model"]
+    assert [name for name, _ in probe.calls] == ["inference.chat_completion", "shields.unregister_shield"]
 
 
 async def test_a_stream_ends_with_done_except_for_llama_stacks_clients() -> None:

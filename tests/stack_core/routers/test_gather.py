@@ -53,6 +53,17 @@ def test_tool_calls_are_put_together_by_index() -> None:
     assert answer.choices[0].message.content is None
 
 
+def test_a_call_of_a_custom_tool_is_put_together() -> None:
+    answer = gathered(
+        chunk({"tool_calls": [{"index": 0, "id": "c", "type": "custom", "custom": {"name": "grep", "input": "a"}}]}),
+        chunk({"tool_calls": [{"index": 0, "custom": {"input": "b"}}]}),
+    )
+    calls = answer.choices[0].message.tool_calls or []
+    assert [call.model_dump() for call in calls] == [
+        {"id": "c", "type": "custom", "custom": {"name": "grep", "input": "ab"}}
+    ]
+
+
 def test_several_answers_keep_apart_and_usage_is_the_last() -> None:
     first = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     last = {"prompt_tokens": 1, "completion_tokens": 4, "total_tokens": 5}

@@ -11,7 +11,6 @@ import pytest
 
 from stack_core.config import Server
 from stack_core.errors import ConfigError, RateLimited, Unsupported
-from stack_core.server import endpoint
 from stack_core.server.app import check, create_app
 from tests.stack_core.probe import Pieces, Probe, completion, serving
 
@@ -92,10 +91,8 @@ async def test_a_wait_is_told_by_retry_after() -> None:
     assert (response.status_code, response.headers["retry-after"]) == (429, "3")
 
 
-async def test_a_body_over_the_limit_is_413(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = Probe(lambda route, args: completion())
-    made = endpoint.Endpoint.__init__
-    monkeypatch.setattr(endpoint.Endpoint, "__init__", lambda self, service, **_: made(self, service, max_body=100))
+async def test_a_body_over_the_limit_is_413() -> None:
+    probe = Probe(lambda route, args: completion(), server={"max_body_bytes": 100})
 
     async def pieces() -> Any:
         for _ in range(5):
@@ -190,7 +187,6 @@ async def test_without_cors_no_page_of_another_origin_may_ask(site: str) -> None
     [
         ({"auth": {"provider_config": {"type": "oauth2_token"}}}, "server.auth"),
         ({"quota": {"anonymous_max_requests": 1}}, "server.quota"),
-        ({"workers": 4}, "server.workers"),
         ({"tls_certfile": "a.pem"}, "server.tls_keyfile"),
         ({"cors": {"allow_origin": ["*"]}}, "allow_origin"),
         ({"cors": {"allow_origins": ["*"], "allow_credentials": True}}, "server.cors"),

@@ -53,13 +53,25 @@ def test_a_chat_completion_has_its_request_its_result_and_its_events() -> None:
 def test_a_query_is_a_list_of_parameters() -> None:
     parameters = DOCUMENT["paths"]["/v1/chat/completions"]["get"]["parameters"]
     assert {row["name"]: row["in"] for row in parameters} == dict.fromkeys(
-        ("after", "limit", "model", "order"), "query"
+        ("after", "limit", "model", "metadata", "order"), "query"
     )
+    assert [row["name"] for row in parameters if row.get("style") == "deepObject"] == ["metadata"]
 
 
 def test_no_result_is_204_and_a_path_argument_is_a_string() -> None:
-    operation = DOCUMENT["paths"]["/v1/models/{model_id}"]["delete"]
+    operation = DOCUMENT["paths"]["/v1/shields/{identifier}"]["delete"]
     assert "204" in operation["responses"]
     assert operation["parameters"] == [
-        {"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": "identifier", "in": "path", "required": True, "schema": {"type": "string"}}
     ]
+
+
+def test_a_file_goes_in_by_a_form_and_comes_back_as_bytes() -> None:
+    found = DOCUMENT
+    for url in ("/v1/files", "/v1/openai/v1/files"):
+        content = found["paths"][url]["post"]["requestBody"]["content"]
+        assert list(content) == ["multipart/form-data"]
+        model = found["components"]["schemas"][content["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]]
+        assert (model["properties"]["file"]["type"], model["properties"]["file"]["format"]) == ("string", "binary")
+    answer = found["paths"]["/v1/files/{file_id}/content"]["get"]["responses"]["200"]["content"]
+    assert answer == {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}

@@ -101,3 +101,37 @@ async def test_the_table_has_the_name_of_the_run_file(tmp_path: Path) -> None:
     async with open_sqlite(str(tmp_path / "s.db")) as sql:
         await add(StoredCompletions(sql, "elsewhere"), "c1")
         assert [row["id"] for row in await sql.select("elsewhere")] == ["c1"]
+
+
+async def test_metadata_finds_what_has_all_its_pairs(store: StoredCompletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack_core.storage.completions.LOOKED_THROUGH", 4)
+    for number in range(23):
+        tags = {"third": str(number % 3), "half": str(number % 2)} if number != 7 else None
+        made = body(f"c{number}", metadata=tags)
+        await store.add(id=f"c{number}", created=1, model="m", completion=made, input_messages=ASKED)
+    wanted = [f"c{number}" for number in range(23) if number % 6 == 3]
+    assert await ids(store, metadata={"third": "0", "half": "1"}, order="asc") == (wanted, False)
+    seen: list[str] = []
+    more, after = True, None
+    while more:
+        page, more = await ids(store, metadata={"third": "0", "half": "1"}, order="asc", limit=1, after=after)
+        seen, after = seen + page, page[-1]
+    assert seen == wanted
+    assert await ids(store, metadata={"third": "9"}) == ([], False)
+
+
+async def test_metadata_is_replaced_and_the_rest_stays(store: StoredCompletions) -> None:
+    await store.add(id="c1", created=1, model="m", completion=body("c1", metadata={"a": "1"}), input_messages=ASKED)
+    changed = await store.update("c1", {"b": "2"})
+    assert changed == {**body("c1", metadata={"b": "2"}), "input_messages": ASKED}
+    assert await store.get("c1") == changed
+
+
+async def test_what_was_removed_is_gone_and_nobody_touches_what_is_anothers(store: StoredCompletions) -> None:
+    await add(store, "c1", owner="ann")
+    for call in (store.update("c1", {}, owner="bob"), store.remove("c1", owner="bob"), store.remove("c2")):
+        with pytest.raises(NotFound):
+            await call
+    await store.remove("c1", owner="ann")
+    with pytest.raises(NotFound):
+        await store.get("c1")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -28,6 +27,7 @@ from stack_core.apis.inference import (
     Logprobs,
     ToolCall,
     ToolCallDelta,
+    ToolChoice,
 )
 from stack_core.errors import InvalidRequest, ProviderError, Unsupported, nearest
 from stack_core.providers.inference._engine.schema import (
@@ -288,13 +288,13 @@ def _forced_tools(request: ChatCompletionRequest) -> list[FunctionSpec]:
         if not known:
             raise InvalidRequest("tool_choice is 'required' and there are no tools")
         return list(known.values())
-    function = choice.get("function") if isinstance(choice, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if not isinstance(name, str):
+    if not isinstance(choice, ToolChoice) or choice.function is None:
+        shown = choice.model_dump(exclude_none=True) if isinstance(choice, ToolChoice) else choice
         raise InvalidRequest(
-            f"tool_choice: {choice!r} is not understood",
+            f"tool_choice: {shown!r} is not understood",
             'write "auto", "none", "required" or {"type": "function", "function": {"name": …}}',
         )
+    name = choice.function.name
     if name not in known:
         close = nearest(name, known)
         raise InvalidRequest(
@@ -318,6 +318,10 @@ def _refuse_others(request: ChatCompletionRequest) -> None:
         raise InvalidRequest("max_tokens: ask for one token at least")
     if request.functions:
         raise InvalidRequest("functions: this is the older form, which the engine does not know", "write them as tools")
+    if request.audio is not None or "audio" in (request.modalities or ()):
+        raise InvalidRequest("audio: the engine writes text only", "leave audio and its modality out")
+    if request.web_search_options is not None:
+        raise InvalidRequest("web_search_options: the engine does not search", "give it a tool that does")
     for index, tool in enumerate(request.tools or ()):
         if tool.function is None:
             raise InvalidRequest(f"tools[{index}]: the engine knows functions alone, and this is {tool.type!r}")

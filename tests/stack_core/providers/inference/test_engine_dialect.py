@@ -308,7 +308,14 @@ def test_a_schema_of_the_wrong_shape_is_refused(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"max_tokens": 0}, {"functions": [{"name": "f"}]}, {"tools": [{"type": "web_search"}]}]
+    "fields",
+    [
+        {"max_tokens": 0},
+        {"functions": [{"name": "f"}]},
+        {"tools": [{"type": "web_search"}]},
+        {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}},
+        {"web_search_options": {}},
+    ],
 )
 def test_what_the_engine_does_not_know_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):

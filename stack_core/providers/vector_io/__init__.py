@@ -1,0 +1,1 @@
+"""Providers of vector IO: one module an index, and what they share (`_…`)."""
