@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services import mongodb_server, postgres_server, redis_server
+from tests.services import mongodb_server, postgres_process, postgres_server, redis_server
 
-__all__ = ["mongodb_server", "postgres_server", "redis_server"]
+__all__ = ["mongodb_server", "postgres_process", "postgres_server", "redis_server"]
 
 _folder = tempfile.TemporaryDirectory(prefix="llama-magics-tests-", ignore_cleanup_errors=True)
 

@@ -85,6 +85,8 @@ class PostgresServer(Server):
     def __init__(self, folder: Path, bin: Path, port: int, user: str | None) -> None:
         options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
         super().__init__(folder, [str(bin / "postgres"), "-D", str(folder / "data"), *options], port, user)
+        self.databases: list[str] = []
+        """Those that `new_database` made."""
 
     def answers(self) -> bool:
         """Whether it takes statements: while it starts it takes connections only to refuse them."""
@@ -105,6 +107,7 @@ class PostgresServer(Server):
         """The name of a database that nobody used."""
         name = f"test_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+        self.databases.append(name)
         return name
 
     def execute(self, statement: str, db: str = "postgres") -> list[tuple[Any, ...]]:
@@ -158,9 +161,19 @@ class MongoServer(Server):
         return {"type": "kv_mongodb", "host": "127.0.0.1", "port": self.port, "db": f"test_{next(self._numbers)}"}
 
 
+@pytest.fixture
+def postgres_server(postgres_process: PostgresServer) -> Iterator[PostgresServer]:
+    """The PostgreSQL server of this session; the databases that a test made in it go with the test."""
+    before = set(postgres_process.databases)
+    yield postgres_process
+    for name in [name for name in postgres_process.databases if name not in before]:
+        postgres_process.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres_process.databases.remove(name)
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server of this session."""
+def postgres_process() -> Iterator[PostgresServer]:
+    """What `postgres_server` gives; a fixture of a wider scope than one test takes this."""
     bin = _postgres_programs()
     user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
     with _folder(user) as folder:

@@ -59,8 +59,9 @@ def test_chat(llama: Any, running: Running) -> None:
 def test_kept_completions(llama: Any) -> None:
     made = [llama.chat.completions.create(model="up/other", messages=ECHO).id for _ in range(3)]
     page = llama.chat.completions.list(model="up/other", limit=2, order="asc")
-    assert len(page.data) == 2
-    assert set(made) <= {row.id for row in page}
+    assert (len(page.data), page.has_more) == (2, True)
+    rest = llama.chat.completions.list(model="up/other", limit=100, order="asc", after=page.last_id)
+    assert set(made) <= {row.id for row in (*page.data, *rest.data)}
     found = llama.chat.completions.retrieve(made[0])
     assert (found.model, found.choices[0].message.content) == ("up/other", "hello there")
     assert found.input_messages[0].content == "echo:hello there"
