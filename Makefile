@@ -14,7 +14,7 @@ STATE := .make
 OLD_CLIENT := llama-stack-client==0.3.5
 NEW_CLIENT := llama-stack-client==0.7.5
 
-.PHONY: help demo lab test unit lint types notebooks docs docs-check bench model-smoke clean
+.PHONY: help demo lab test unit fuzz lint types notebooks docs docs-check bench model-smoke clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r name text; do
@@ -37,6 +37,9 @@ test: $(STATE)/test $(STATE)/weights ## all tests: unit, slow ones, notebooks, b
 
 unit: $(STATE)/test ## the quick tests only
 	@$(PY) -m pytest -m "not slow" tests
+
+fuzz: $(STATE)/test ## 20,000 calls made from the served OpenAPI document; none may be a fault of the server
+	@FUZZ_CALLS=20000 $(PY) -m pytest -q tests/fuzz || { echo "Next: mend what failed; FUZZ_SEED=$${FUZZ_SEED:-20} makes the same calls again."; exit 1; }
 
 lint: $(STATE)/test ## ruff: rules and format
 	@$(PY) -m ruff check .

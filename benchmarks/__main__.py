@@ -12,11 +12,11 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from benchmarks import calls, engine, idle, kernel, pages, serving, starting, vectors
+from benchmarks import calls, engine, idle, kernel, pages, responses, serving, starting, vectors
 from benchmarks.measure import Figure
 from benchmarks.upstream import service
 
-PARTS = ("calls", "server", "start", "kernel", "engine", "vectors", "pages", "idle")
+PARTS = ("calls", "responses", "server", "start", "kernel", "engine", "vectors", "pages", "idle")
 
 
 def measure(parts: list[str], *, installed: bool) -> list[Figure]:
@@ -26,6 +26,8 @@ def measure(parts: list[str], *, installed: bool) -> list[Figure]:
         stores = Path(folder)
         if "calls" in parts:
             found += shown(asyncio.run(calls.measure(url, stores)))
+        if "responses" in parts:
+            found += shown(asyncio.run(responses.measure(url, stores)))
         if "server" in parts:
             found += shown(serving.measure(url, stores))
         if "idle" in parts:

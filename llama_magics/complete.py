@@ -141,7 +141,9 @@ def _keys() -> list[str]:
 
 def _shown(before: list[str]) -> list[str]:
     if not before:
-        return ["models", "providers", "chats", "stacks", "apis", *_models(), *_chats()]
+        from llama_magics.verbs.show import KINDS
+
+        return [*KINDS, *_models(), *_chats()]
     return {"models": _models, "chats": _chats}.get(before[0], list)()
 
 

@@ -22,6 +22,10 @@ user: ContextVar[User | None] = ContextVar("stack_user", default=None)
 provider_data: ContextVar[Mapping[str, Any]] = ContextVar("stack_provider_data", default={})  # noqa: B039 - never mutated
 cell: ContextVar[Mapping[str, str | int]] = ContextVar("stack_cell", default={})  # noqa: B039 - never mutated
 
+shared: ContextVar[bool] = ContextVar("stack_shared", default=False)
+"""Whether other processes serve the same stack: what is kept in memory must then be held against its store at every
+call."""
+
 trace_id: ContextVar[list[str] | None] = ContextVar("stack_trace_id", default=None)
 """Set to a fresh list before a call, it gains the trace id (32 hex digits) of the call's root span."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -85,7 +86,8 @@ class Names:
             return invoke(route, args, kwargs, shaped)
 
         call.__name__, call.__qualname__, call.__doc__ = route.name, route.sdk or route.id, route.doc
-        vars(call)["__signature__"] = inspect.Signature(route.params)  # what help() and completion show
+        params = _theirs(route) if shaped else route.params
+        vars(call)["__signature__"] = inspect.Signature(params)  # what help() and completion show
         return call
 
 
@@ -104,6 +106,8 @@ async def carry_out(door: Door, route: Route, args: tuple[Any, ...], kwargs: Map
         ProviderTimeout: no answer within `timeout`.
     """
     given = dict(kwargs)
+    if shaped:
+        given, args = _named(route, args, given), ()
     for option in _REFUSED:
         if given.pop(option, None):
             hint = "per-request keys go into provider_data, fields of the body into extra_body"
@@ -118,6 +122,23 @@ async def carry_out(door: Door, route: Route, args: tuple[Any, ...], kwargs: Map
     except TimeoutError as error:
         raise ProviderTimeout(f"{route.id} gave no answer within {seconds} s", "give it more time") from error
     return _shaped(door, route, args, given, result) if shaped else result
+
+
+def _theirs(route: Route) -> tuple[inspect.Parameter, ...]:
+    """The parameters in the order of Llama Stack's client, which begins with the last id of the URL: `file_id` before
+    `vector_store_id`."""
+    last = re.search(r"{(\w+)[^{]*$", route.path)
+    return tuple(sorted(route.params, key=lambda param: last is None or param.name != last[1]))
+
+
+def _named(route: Route, args: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """All arguments by name, where some may stand in the order of Llama Stack's client."""
+    names = [param.name for param in _theirs(route)][: len(args)]
+    if len(args) > len(names):
+        raise InvalidRequest(f"{route.sdk} takes at most {len(names)} positional arguments, not {len(args)}")
+    if twice := given.keys() & set(names):
+        raise InvalidRequest(f"{route.sdk}: {', '.join(sorted(twice))} given twice")
+    return dict(zip(names, args, strict=True)) | given
 
 
 def _fields(route: Route) -> set[str]:
@@ -180,7 +201,7 @@ class Page:
 class SyncPage:
     """As `Page`, for a caller who does not await."""
 
-    def __init__(self, page: Page, run: Callable[[Awaitable[Any]], Any]) -> None:
+    def __init__(self, page: Page, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._page, self._run = page, run
 
     def __getattr__(self, name: str) -> Any:

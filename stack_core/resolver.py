@@ -41,7 +41,7 @@ Key = tuple[str, str]
 R = TypeVar("R", KVReference, SqlReference)
 SELF_SERVED = frozenset({"models", "providers", "inspect", *PARTS})
 """APIs that the stack itself answers, so that no provider of them is needed."""
-DEFAULTS = {"file_processors": "inline::auto"}
+DEFAULTS = {"file_processors": "inline::auto", "responses": "inline::builtin"}
 """Provider type of an API that every stack has, also where the run file names none."""
 
 
@@ -132,10 +132,10 @@ def plan(config: RunConfig) -> Plan:
                 )
     for api, kind in DEFAULTS.items():
         if not any(provider.api == api for provider in out.providers.values()):
-            _add(out, api, ProviderEntry(provider_type=kind), f"providers.{api}")
+            _add(out, api, ProviderEntry(provider_type=kind, config=_inherited(api, config)), f"providers.{api}")
     if faults:
         raise _together(faults)
-    out.order = _order(out.specs)
+    out.order = _order(out.specs, {api for api, _ in out.providers} | {off.api for off in config.off})
     return out
 
 
@@ -171,8 +171,11 @@ def serving(api: str, providers: Mapping[str, Provider]) -> Provider:
             return provider
     if providers:
         return next(iter(providers.values()))
-    types = ", ".join(sorted(_registry.types(api)))
-    raise Unsupported(f"no provider of {api} is configured", f"add one under providers.{api}: {types}")
+    here = sorted(spec.type for spec in _registry.known(api))
+    if not here:
+        planned = ", ".join(sorted(_registry.types(api)))
+        raise Unsupported(f"this version has no provider of {api}" + (f" ({planned} is planned)" if planned else ""))
+    raise Unsupported(f"no provider of {api} is configured", f"add one under providers.{api}: {', '.join(here)}")
 
 
 def _reference(config: BaseModel, name: str, kind: type[R]) -> R | None:
@@ -182,6 +185,17 @@ def _reference(config: BaseModel, name: str, kind: type[R]) -> R | None:
         return found
     inner = (value for field in type(config).model_fields if isinstance(value := getattr(config, field), BaseModel))
     return next((found for part in inner if (found := _reference(part, name, kind)) is not None), None)
+
+
+def _inherited(api: str, config: RunConfig) -> dict[str, Any]:
+    """The config of a default provider. Llama Stack 0.3.5 serves responses from its agents, so what a run file says
+    there of where they are kept counts."""
+    agents = config.providers.get("agents", ()) if api == "responses" and config.enabled("agents") else ()
+    for entry in agents:
+        kept = entry.config.get("persistence")
+        if entry.provider_type == "inline::meta-reference" and isinstance(kept, dict):
+            return {"persistence": kept}
+    return {}
 
 
 def _is_api(name: str) -> bool:
@@ -264,8 +278,11 @@ def _together(faults: list[ConfigError]) -> ConfigError:
     return joined
 
 
-def _order(specs: Mapping[Key, tuple[ProviderSpec, BaseModel]]) -> list[Key]:
+def _order(specs: Mapping[Key, tuple[ProviderSpec, BaseModel]], named: set[str]) -> list[Key]:
     """Providers after those whose API they ask for. What a provider could do without does not make a circle.
+
+    Args:
+        named: the APIs with a provider in the file, even if none is on or available: calls to it then say why.
 
     Raises:
         DependencyCycle: names the circle.
@@ -279,7 +296,7 @@ def _order(specs: Mapping[Key, tuple[ProviderSpec, BaseModel]]) -> list[Key]:
                 continue
             api = api_name(wanted)
             serving = {other for other in specs if other[0] == api}
-            if needed and not serving and api not in SELF_SERVED:
+            if needed and not serving and api not in named | SELF_SERVED:
                 raise ConfigError(f"{key[1]} needs a provider of {api}", f"add one under providers.{api}")
             (required if needed else wished)[key] |= serving
     try:

@@ -66,13 +66,14 @@ class ResourceTable(Generic[R]):
             kept = await self._stored(self._store, after, limit)
         return sorted({**dict(fixed), **dict(kept)}.items())[:limit]
 
-    async def near(self, identifier: str) -> list[str]:
-        """Some identifiers for a suggestion: those that begin alike, and the first ones."""
+    async def near(self, identifier: str) -> dict[str, R]:
+        """Some registrations for a suggestion: those that begin alike, and the first ones."""
         if self._store is None:
-            return [*self._fixed, *(self._kept or {})]
+            return {**self._fixed, **(self._kept or {})}
         alike = await self._store.scan(self._prefix + identifier[:3], limit=SUGGESTED)
         first = await self._store.scan(self._prefix, limit=SUGGESTED)
-        return [*self._fixed, *dict.fromkeys(key.removeprefix(self._prefix) for key, _ in [*alike, *first])]
+        read = {key.removeprefix(self._prefix): self._read(key, text) for key, text in [*alike, *first]}
+        return {**self._fixed, **{name: row for name, row in read.items() if row is not None}}
 
     async def put(self, identifier: str, resource: R) -> None:
         """Register, or replace."""

@@ -18,7 +18,10 @@ from typing import Any
 from stack_core.errors import ConfigError, UnknownProvider, nearest
 from stack_core.substitution import Substitution
 
-STORE_DIR = "${env.SQLITE_STORE_DIR:=~/.llama/distributions/%s}"
+FOLDER = "~/.llama/distributions/%s"
+"""Where a stack keeps its files, by its name."""
+_PLACE = "__distro_dir__"
+"""Stands for that folder in the sample configs of providers."""
 _ENTRY = {"provider_id", "provider_type", "config", "module"}
 _BUILD_ONLY = ("distribution_spec", "image_type", "additional_pip_packages")
 _MODEL_FIELDS = ("model", "model_type", "metadata")
@@ -38,13 +41,14 @@ def expand(raw: Mapping[str, Any], env: Mapping[str, str], *, storage: bool = Tr
     # A section whose lines are all commented out reads as null: it is not there.
     data = {key: value for key, value in raw.items() if value is not None}
     data["image_name"] = _name(data)
-    data["providers"] = _providers(data.get("providers"), env)
+    folder = _folder(str(Substitution(env).apply(data["image_name"], "name")))
+    data["providers"] = _filled(_providers(data.get("providers"), env), folder)
     if "models" in data:
         _models(data, data.pop("models"), env)
     if "default" in data:
         data["default_model"] = data.pop("default")
     if storage and data.get("storage") is None:
-        data["storage"] = default_storage(str(Substitution(env).apply(data["image_name"], "name")))
+        data["storage"] = default_storage(folder)
     return data
 
 
@@ -86,14 +90,27 @@ def _name(data: dict[str, Any]) -> str:
     return str(name)
 
 
-def default_storage(name: str) -> dict[str, Any]:
-    """Two SQLite files in the user's folder, as the distributions of Llama Stack have them."""
-    # A name is no path: it must not lead out of the folder, nor end the substitution.
-    folder = STORE_DIR % (re.sub(r"[^\w. -]", "-", name).strip(". ") or "stack")
+def _folder(name: str) -> str:
+    """The folder of a stack. A name is no path: it must not lead out of it, nor end a substitution."""
+    return FOLDER % (re.sub(r"[^\w. -]", "-", name).strip(". ") or "stack")
+
+
+def _filled(value: Any, folder: str) -> Any:
+    """Provider entries with the stack's folder where a sample config leaves room for it."""
+    if isinstance(value, dict):
+        return {key: _filled(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, folder) for item in value]
+    return value.replace(_PLACE, folder) if isinstance(value, str) else value
+
+
+def default_storage(folder: str) -> dict[str, Any]:
+    """Two SQLite files in the stack's folder, as the distributions of Llama Stack have them."""
+    place = f"${{env.SQLITE_STORE_DIR:={folder}}}"
     return {
         "backends": {
-            "kv_default": {"type": "kv_sqlite", "db_path": f"{folder}/kvstore.db"},
-            "sql_default": {"type": "sql_sqlite", "db_path": f"{folder}/sql_store.db"},
+            "kv_default": {"type": "kv_sqlite", "db_path": f"{place}/kvstore.db"},
+            "sql_default": {"type": "sql_sqlite", "db_path": f"{place}/sql_store.db"},
         },
         "stores": {
             "metadata": {"namespace": "registry", "backend": "kv_default"},

@@ -164,7 +164,7 @@ async def _assemble(stack: Stack, stores: Stores, access: Access, exits: AsyncEx
     models = ModelRouter(ResourceTable("model", Model, stores.metadata(), registered), inference, off)
     completions = Completions(*await stores.completions())
     about = About(list(stack._providers.values()))
-    middleware = [access.middleware, stack.spending.middleware, completions.middleware]
+    middleware = [access.middleware, stack.spending.middleware, completions.middleware, models.middleware]
     if config.telemetry.enabled:
         sinks: list[MemorySink | SqliteSink] = [stack.spans, *stores.span_sinks()]
         stack._history = sinks[-1]  # what is kept longest

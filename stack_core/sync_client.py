@@ -7,13 +7,16 @@ client.chat.completions.create(model="…", messages=[…])
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+import os
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from stack_core.apis._content import FileContent
 from stack_core.apis._declare import Route
 from stack_core.client import AsyncStackClient
+from stack_core.errors import InvalidRequest
 from stack_core.loop import Loop
 from stack_core.names import Names, Page, SyncPage, carry_out
 
@@ -33,8 +36,17 @@ class Blocking:
             return SyncContent(found, self)
         return self.items(found) if hasattr(found, "__aiter__") else found
 
-    def run(self, work: Awaitable[Any]) -> Any:
-        """Wait for what is awaited on the loop."""
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for what is awaited on the loop.
+
+        Raises:
+            InvalidRequest: the client was closed, or this process is a copy of the one that opened it.
+        """
+        if not self._loop.alive:
+            work.close()
+            forked = self._loop.pid != os.getpid()
+            why = "belongs to the process that this one was forked from" if forked else "is closed"
+            raise InvalidRequest(f"the client {why}", "open one anew")
 
         async def waited(_: Any) -> Any:
             return await work
@@ -48,7 +60,8 @@ class Blocking:
             while (item := self.run(_next(stream, end))) is not end:
                 yield item
         finally:
-            self.run(_closed(stream))
+            if self._loop.alive:
+                self.run(_closed(stream))
 
 
 class SyncContent:
@@ -109,9 +122,13 @@ class StackClient:
         return made
 
     def _begin(self, loop: Loop, door: Any, ending: Any, shown: str) -> None:
-        self._loop, self._ending, self._shown = loop, ending, shown
-        self._blocking = Blocking(loop, door.call)
-        self._names = Names(self._blocking.invoke)
+        self._shown = shown
+        blocking = Blocking(loop, door.call)
+        self._names = Names(blocking.invoke)
+        # Closed also when nobody has the client, a stream or a page of it any more; at the end of the process it is too
+        # late for that.
+        self._end = weakref.finalize(blocking, _end, loop, ending)
+        self._end.atexit = False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -123,9 +140,7 @@ class StackClient:
 
     def close(self) -> None:
         """Close the connections, or the stack."""
-        if self._loop.alive:
-            self._blocking.run(self._ending())
-            self._loop.stop()
+        self._end()
 
     def __enter__(self) -> StackClient:
         return self
@@ -143,3 +158,12 @@ async def _next(stream: Any, end: object) -> Any:
 
 async def _closed(stream: Any) -> None:
     await stream.aclose()
+
+
+def _end(loop: Loop, ending: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    async def last(_: Any) -> None:
+        await ending()
+
+    if loop.alive:
+        loop.run(last)
+        loop.stop()

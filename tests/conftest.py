@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.services import mongodb_server, postgres_process, postgres_server, redis_server
+from tests.vector_servers import chromadb_server, milvus_server
 
-__all__ = ["mongodb_server", "postgres_process", "postgres_server", "redis_server"]
+__all__ = ["chromadb_server", "milvus_server", "mongodb_server", "postgres_process", "postgres_server", "redis_server"]
 
 _folder = tempfile.TemporaryDirectory(prefix="llama-magics-tests-", ignore_cleanup_errors=True)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -23,12 +24,20 @@ def name_of(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0]).lower()
 
 
+def run(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that a running program meets: what stands under `if TYPE_CHECKING` is for the type checker alone."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from run(child)
+
+
 def imported() -> dict[str, set[str]]:
     """Third-party import name → our files that import it."""
     found: dict[str, set[str]] = {}
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            for node in run(ast.parse(file.read_text("utf-8"))):
                 names = []
                 if isinstance(node, ast.Import):
                     names = [alias.name for alias in node.names]

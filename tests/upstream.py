@@ -90,6 +90,8 @@ class Application:
         elif path == "/reset":
             self._asked.clear()
             await _reply(send, {})
+        elif scope["path"] == "/health":
+            await _reply(send, {})
         elif path == "/models":
             data = [{"id": name, "object": "model", "created": 0, "owned_by": "upstream"} for name in MODELS]
             await _reply(send, {"object": "list", "data": data})
@@ -221,7 +223,7 @@ def _ranked(body: dict[str, Any]) -> dict[str, Any]:
     """A document's score is how many of the query's words it has."""
     words = set(body["query"].split())
     rows = [
-        {"index": index, "relevance_score": len(words & set(text.split())) / len(words)}
+        {"index": index, "relevance_score": len(words & set(str(text).split())) / max(len(words), 1)}
         for index, text in enumerate(body["documents"])
     ]
     return {"results": sorted(rows, key=lambda row: -row["relevance_score"])[: body.get("top_n", len(rows))]}

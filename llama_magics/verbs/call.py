@@ -67,8 +67,8 @@ def call(session: Session, method: str, arguments: Mapping[str, Any], code: str 
     if route.api == "models":
         session.run(lambda _: opened.models())  # a name that is new is a name to ask from now on
     rows = found if isinstance(found, list) else getattr(found, "data", None)
-    if isinstance(rows, list) and rows and all(hasattr(row, "model_dump") for row in rows):
-        return _table(route.id, rows, code)
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) or hasattr(row, "model_dump") for row in rows):
+        return _table(route.id, rows, code, more=bool(getattr(found, "has_more", False)))
     return Value(route.id, found, seconds, trace[0] if trace else None, code)
 
 
@@ -120,9 +120,8 @@ def _readable(content: bytes) -> str | bytes:
         return content
 
 
-def _table(title: str, rows: list[Any], code: str) -> Listing:
-    plain = [row.model_dump(mode="json") for row in rows]
+def _table(title: str, rows: list[Any], code: str, *, more: bool) -> Listing:
+    plain = [row if isinstance(row, dict) else row.model_dump(mode="json") for row in rows]
     columns = list(dict.fromkeys(key for row in plain for key in row))
-    return Listing(
-        title, columns, [[row.get(key) for key in columns] for row in plain], f"{count(len(rows), 'item')}.", code=code
-    )
+    say = f"{count(len(rows), 'item')}{', and more follow' if more else ''}."
+    return Listing(title, columns, [[row.get(key) for key in columns] for row in plain], say, code=code)

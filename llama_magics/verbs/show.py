@@ -1,23 +1,26 @@
-"""`show`: the models, providers, chats, stacks and APIs that there are, or one of them."""
+"""`show`: the models, providers, chats, files, tools, … that there are, or one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import health, source
+from llama_magics.kept import KEPT, listing, one
 from llama_magics.render.providers import verdict
 from llama_magics.render.words import count
 from llama_magics.results import Listing, Shown, Value
 from llama_magics.session import Session
 from llama_magics.verbs.status import status
-from stack_core.errors import InvalidRequest, NotFound, nearest
+from stack_core.errors import InvalidRequest, NotFound, StackError, nearest
 
 if TYPE_CHECKING:
     from llama_magics.cell import Cell
 
 
-LATER = ("tools", "docs", "agents", "shields", "evals", "prompts", "files")
+LATER = ("agents",)
 """Kinds of the language that this version does not have."""
 
 
@@ -123,6 +126,10 @@ def _api(session: Session, name: str) -> Listing:
     return methods(name)
 
 
+def _one(kind: str, session: Session, name: str) -> Value:
+    return one(session, kind, name)
+
+
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
@@ -142,8 +149,18 @@ def _found(session: Session, name: str) -> Shown:
     try:
         return _model(session, name)
     except NotFound as error:
+        if (kept := _kept(session, name)) is not None:
+            return kept
         names = dict.fromkeys([*KINDS, *session.chats, *session.stacks, *sorted({*known, *opened.names})])
         raise NotFound("name", name, names) from error
+
+
+def _kept(session: Session, name: str) -> Value | None:
+    """What the stack keeps under this name. An API that nothing serves here keeps nothing."""
+    for kind in KEPT:
+        with suppress(StackError):
+            return one(session, kind, name)
+    return None
 
 
 KINDS: dict[str, Callable[[Session], Listing]] = {
@@ -152,6 +169,7 @@ KINDS: dict[str, Callable[[Session], Listing]] = {
     "chats": chats,
     "stacks": stacks,
     "apis": apis,
+    **{kind: partial(listing, kind=kind) for kind in KEPT},
 }
 ONE: dict[str, Callable[[Session, str], Shown]] = {
     "models": _model,
@@ -159,4 +177,5 @@ ONE: dict[str, Callable[[Session, str], Shown]] = {
     "chats": _chat,
     "stacks": _stack,
     "apis": _api,
+    **{kind: partial(_one, kind) for kind in KEPT},
 }

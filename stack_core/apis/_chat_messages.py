@@ -154,7 +154,7 @@ class FunctionMessage(Open):
 
     role: Literal["function"] = "function"
     name: str
-    content: str | None
+    content: str | None = None
 
 
 Message = Annotated[

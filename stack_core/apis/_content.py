@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import mimetypes
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,15 +26,35 @@ class Upload:
     A plain text is refused: over HTTP it would let a caller name a file of the server.
     """
 
-    def __init__(self, file: BinaryIO, filename: str, media_type: str | None = None) -> None:
-        self.file, self.filename = file, filename
+    def __init__(self, source: Path | BinaryIO, filename: str, media_type: str | None = None) -> None:
+        self._source, self.filename = source, filename
         self.media_type = media_type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file at its beginning. What was given as a `Path` is open only inside the block; an open file stays its
+        owner's to close."""
+        if isinstance(self._source, Path):
+            with self._source.open("rb") as file:
+                yield file
+            return
+        self._source.seek(0)
+        yield self._source
+
+    async def size(self) -> int:
+        """Bytes of the content."""
+        return await asyncio.to_thread(self._measure)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The content from its beginning, in pieces of at most `PIECE` bytes, read off the event loop."""
-        await asyncio.to_thread(self.file.seek, 0)
-        while piece := await asyncio.to_thread(self.file.read, PIECE):
-            yield piece
+        with ExitStack() as closing:
+            file = await asyncio.to_thread(closing.enter_context, self.opened())
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+    def _measure(self) -> int:
+        with self.opened() as file:
+            return file.seek(0, io.SEEK_END)
 
     @classmethod
     def of(cls, value: Any) -> Upload:
@@ -41,10 +62,10 @@ class Upload:
         if isinstance(value, Upload):
             return value
         if isinstance(value, tuple) and len(value) in (2, 3) and isinstance(value[0], str):
-            return cls(_opened(value[1]), value[0], value[2] if len(value) == 3 else None)
+            return cls(_source(value[1]), value[0], value[2] if len(value) == 3 else None)
         if isinstance(value, PathLike):
-            return cls(_opened(value), Path(value).name)
-        return cls(_opened(value), Path(str(getattr(value, "name", "") or "upload")).name)
+            return cls(_source(value), Path(value).name)
+        return cls(_source(value), Path(str(getattr(value, "name", "") or "upload")).name)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -57,14 +78,16 @@ class Upload:
         return {"type": "string", "format": "binary"}
 
 
-def _opened(value: Any) -> BinaryIO:
+def _source(value: Any) -> Path | BinaryIO:
     if isinstance(value, bytes | bytearray | memoryview):
         return io.BytesIO(value)
     if isinstance(value, PathLike):
+        path = Path(value)
         try:
-            return Path(value).open("rb")
+            path.open("rb").close()
         except OSError as error:
             raise PydanticCustomError("file_unreadable", "{why}", {"why": str(error)}) from error
+        return path
     if hasattr(value, "read") and hasattr(value, "seek") and not isinstance(value, io.TextIOBase):
         return value  # type: ignore[no-any-return]  # whatever reads and seeks is a file
     raise PydanticCustomError("file_expected", "a file is needed: a Path, bytes, an open binary file or (name, bytes)")

@@ -141,8 +141,8 @@ class Response(Open):
     usage: ResponseUsage | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
-    safety_identifier: Maybe[str] = None
-    prompt_cache_key: Maybe[str] = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
     prompt_cache_retention: Maybe[CacheRetention] = None
     service_tier: Maybe[str] = None
     frequency_penalty: Maybe[float] = Field(None, description="OGX 0.8.0.")

@@ -21,7 +21,7 @@ class FunctionTool(Open):
 
     type: Literal["function"] = "function"
     name: str
-    description: Maybe[str] = None
+    description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     defer_loading: Maybe[bool] = None

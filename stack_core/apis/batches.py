@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from stack_core.apis._declare import route
+from stack_core.apis._metadata import Metadata
 from stack_core.apis._shapes import Listing, Open, PageQuery, Strict
 
 Status = Literal["validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"]
@@ -28,7 +29,7 @@ class CreateBatchRequest(Strict):
     input_file_id: str = Field(min_length=1, description="A JSONL file of requests, uploaded with purpose batch.")
     endpoint: str = Field(description="Where each request goes, such as /v1/chat/completions.")
     completion_window: str = Field("24h", description="The time within which the batch ends, or expires.")
-    metadata: dict[str, str] | None = Field(None, description="Up to 16 pairs of the caller's own.")
+    metadata: Metadata | None = None
     output_expires_after: OutputExpiry | None = None
     idempotency_key: str | None = Field(
         None, description="A second call with this key and the same request gives the same batch (OGX 0.8.0)."

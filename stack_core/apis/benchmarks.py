@@ -38,22 +38,32 @@ class RegisterBenchmarkRequest(Strict):
 class Benchmarks(Protocol):
     """The benchmarks that are registered: a data set with scoring functions."""
 
-    @route("GET", "/eval/benchmarks", level="v1alpha", sdk="benchmarks.list")
+    @route("GET", "/eval/benchmarks", level="v1alpha", sdk="benchmarks.list alpha.benchmarks.list")
     async def list_benchmarks(self, after: str | None = None, limit: PageLimit | None = None) -> BenchmarkList:
         """Registered benchmarks by id."""
         ...
 
-    @route("GET", "/eval/benchmarks/{benchmark_id:path}", level="v1alpha", sdk="benchmarks.retrieve")
+    @route(
+        "GET",
+        "/eval/benchmarks/{benchmark_id:path}",
+        level="v1alpha",
+        sdk="benchmarks.retrieve alpha.benchmarks.retrieve",
+    )
     async def get_benchmark(self, benchmark_id: str) -> Benchmark:
         """One benchmark."""
         ...
 
-    @route("POST", "/eval/benchmarks", level="v1alpha", sdk="benchmarks.register")
+    @route("POST", "/eval/benchmarks", level="v1alpha", sdk="benchmarks.register alpha.benchmarks.register")
     async def register_benchmark(self, request: RegisterBenchmarkRequest) -> None:
         """Put a data set and scoring functions together under an id."""
         ...
 
-    @route("DELETE", "/eval/benchmarks/{benchmark_id:path}", level="v1alpha")
+    @route(
+        "DELETE",
+        "/eval/benchmarks/{benchmark_id:path}",
+        level="v1alpha",
+        sdk="benchmarks.unregister alpha.benchmarks.unregister",
+    )
     async def unregister_benchmark(self, benchmark_id: str) -> None:
         """Forget a benchmark."""
         ...

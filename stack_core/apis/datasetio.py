@@ -33,7 +33,13 @@ class KeepsRows(Protocol):
 class DatasetIO(Protocol):
     """The rows of data sets."""
 
-    @route("GET", "/datasetio/iterrows/{dataset_id:path}", level="v1beta", key="dataset_id", sdk="datasets.iterrows")
+    @route(
+        "GET",
+        "/datasetio/iterrows/{dataset_id:path}",
+        level="v1beta",
+        key="dataset_id",
+        sdk="datasets.iterrows beta.datasets.iterrows",
+    )
     async def iterrows(
         self, dataset_id: str, start_index: StartIndex | None = None, limit: RowLimit | None = None
     ) -> RowPage:
@@ -41,7 +47,11 @@ class DatasetIO(Protocol):
         ...
 
     @route(
-        "POST", "/datasetio/append-rows/{dataset_id:path}", level="v1beta", key="dataset_id", sdk="datasets.appendrows"
+        "POST",
+        "/datasetio/append-rows/{dataset_id:path}",
+        level="v1beta",
+        key="dataset_id",
+        sdk="datasets.appendrows beta.datasets.appendrows",
     )
     async def append_rows(self, dataset_id: str, rows: list[dict[str, Any]]) -> None:
         """Add rows at the end, all or none. They are durable when the call returns; the source is left as it is."""

@@ -62,22 +62,22 @@ class RegisterDatasetRequest(Strict):
 class Datasets(Protocol):
     """The data sets that are registered."""
 
-    @route("GET", "/datasets", level="v1beta", sdk="datasets.list")
+    @route("GET", "/datasets", level="v1beta", sdk="datasets.list beta.datasets.list")
     async def list_datasets(self, after: str | None = None, limit: PageLimit | None = None) -> DatasetList:
         """Registered data sets by id."""
         ...
 
-    @route("GET", "/datasets/{dataset_id:path}", level="v1beta", sdk="datasets.retrieve")
+    @route("GET", "/datasets/{dataset_id:path}", level="v1beta", sdk="datasets.retrieve beta.datasets.retrieve")
     async def get_dataset(self, dataset_id: str) -> Dataset:
         """One data set."""
         ...
 
-    @route("POST", "/datasets", level="v1beta", sdk="datasets.register")
+    @route("POST", "/datasets", level="v1beta", sdk="datasets.register beta.datasets.register")
     async def register_dataset(self, request: RegisterDatasetRequest) -> Dataset:
         """Register rows, or where they are."""
         ...
 
-    @route("DELETE", "/datasets/{dataset_id:path}", level="v1beta", sdk="datasets.unregister")
+    @route("DELETE", "/datasets/{dataset_id:path}", level="v1beta", sdk="datasets.unregister beta.datasets.unregister")
     async def unregister_dataset(self, dataset_id: str) -> None:
         """Forget a data set and the rows appended to it; what its source is stays as it is."""
         ...

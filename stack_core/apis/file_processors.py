@@ -5,11 +5,12 @@ Shapes: OGX 0.8.0 (`/v1alpha/file-processors/process`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
+from stack_core.apis._chunking import Chunking
 from stack_core.apis._content import Upload
 from stack_core.apis._declare import route
 from stack_core.apis._shapes import Open, Shape, Strict, absent
@@ -25,35 +26,6 @@ def _from_text(value: Any) -> Any:
         return from_json(value)
     except ValueError as error:
         raise PydanticCustomError("json_invalid", "must be a JSON object: {why}", {"why": str(error)}) from error
-
-
-class StaticSizes(Strict):
-    """How long chunks are, in tokens."""
-
-    max_chunk_size_tokens: int = Field(800, ge=100, le=4096)
-    chunk_overlap_tokens: int = Field(400, ge=0, description="At most half of the size.")
-
-    @model_validator(mode="after")
-    def _half(self) -> StaticSizes:
-        if self.chunk_overlap_tokens > self.max_chunk_size_tokens // 2:
-            raise PydanticCustomError("overlap", "chunk_overlap_tokens must be at most half of max_chunk_size_tokens")
-        return self
-
-
-class AutoChunking(Strict):
-    """Chunks of the provider's own sizes: 800 tokens that overlap by 400, unless its config says otherwise."""
-
-    type: Literal["auto"] = "auto"
-
-
-class StaticChunking(Strict):
-    """Chunks of given sizes."""
-
-    type: Literal["static"]
-    static: StaticSizes
-
-
-Chunking = Annotated[AutoChunking | StaticChunking, Field(discriminator="type")]
 
 
 class ProcessFile(Strict):

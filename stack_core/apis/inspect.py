@@ -38,17 +38,17 @@ class RouteList(BaseModel):
 class Inspect(Protocol):
     """The stack about itself."""
 
-    @route("GET", "/health", sdk="inspect.health")
+    @route("GET", "/health", sdk="inspect.health alpha.admin.health")
     async def health(self) -> HealthInfo:
         """OK while the stack answers."""
         ...
 
-    @route("GET", "/version", sdk="inspect.version")
+    @route("GET", "/version", sdk="inspect.version alpha.admin.version")
     async def version(self) -> VersionInfo:
         """The version of this package."""
         ...
 
-    @route("GET", "/inspect/routes", sdk="routes.list")
+    @route("GET", "/inspect/routes", sdk="routes.list alpha.admin.list_routes")
     async def list_routes(self, api_filter: Level | None = None) -> RouteList:
         """Every route, or those of one level, with the types of the providers behind it."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, Field, computed_field, model_validator
 
 from stack_core.apis._declare import route
+from stack_core.apis._shapes import Strict
 
 ModelType = Literal["llm", "embedding", "rerank"]
 
@@ -61,7 +62,7 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-class RegisterModelRequest(BaseModel):
+class RegisterModelRequest(Strict):
     """Arguments of `register_model`."""
 
     model_id: str = Field(min_length=1, description="The id that callers will write.")
@@ -69,6 +70,7 @@ class RegisterModelRequest(BaseModel):
     provider_id: str | None = Field(None, description="May be left out where only one provider serves inference.")
     metadata: dict[str, Any] | None = None
     model_type: ModelType | None = None
+    model_validation: bool = Field(False, description="Refuse a model that the provider does not list (OGX).")
 
     @model_validator(mode="before")
     @classmethod

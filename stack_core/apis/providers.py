@@ -49,12 +49,12 @@ class HealthCheck(Protocol):
 class Providers(Protocol):
     """The providers of the stack."""
 
-    @route("GET", "/providers", sdk="providers.list")
+    @route("GET", "/providers", sdk="providers.list alpha.admin.list_providers")
     async def list_providers(self) -> ProviderList:
         """All providers with their health."""
         ...
 
-    @route("GET", "/providers/{provider_id}", sdk="providers.retrieve")
+    @route("GET", "/providers/{provider_id}", sdk="providers.retrieve alpha.admin.inspect_provider")
     async def inspect_provider(self, provider_id: str) -> ProviderInfo:
         """One provider with its health."""
         ...

@@ -82,7 +82,7 @@ class ScoringFunctions(Protocol):
         """Give a provider's function with parameters of your own an id."""
         ...
 
-    @route("DELETE", "/scoring-functions/{scoring_fn_id:path}")
+    @route("DELETE", "/scoring-functions/{scoring_fn_id:path}", sdk="scoring_functions.unregister")
     async def unregister_scoring_function(self, scoring_fn_id: str) -> None:
         """Forget a registration. What a provider brings cannot be removed."""
         ...

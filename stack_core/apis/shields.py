@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -29,6 +29,19 @@ class RegisterShieldRequest(Strict):
     provider_shield_id: str | None = Field(None, description="The model or rule; the shield's id where left out.")
     provider_id: str | None = Field(None, description="May be left out where only one provider serves safety.")
     params: dict[str, Any] | None = None
+
+
+@runtime_checkable
+class ChecksShields(Protocol):
+    """What a provider of safety implements when it can tell a wrong registration from a right one."""
+
+    async def check_shield(self, shield: Shield) -> None:
+        """Refuse what could never answer.
+
+        Raises:
+            InvalidRequest: the params or the model are wrong.
+        """
+        ...
 
 
 class Shields(Protocol):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field, model_validator
 
+from stack_core.apis._chunking import Chunking
 from stack_core.apis._declare import route
 from stack_core.apis._filters import SearchFilter
 from stack_core.apis._shapes import Listing, Open, PageQuery, Shape, Strict, absent
@@ -21,37 +22,6 @@ AttributeValue = Annotated[str, Field(max_length=512)] | bool | int | float
 Attributes = Annotated[dict[AttributeKey, AttributeValue], Field(max_length=16)]
 MOST_FILES = 2000
 """Files in one batch."""
-
-# ---- how a file is cut ------------------------------------------------------------------------------------------
-
-
-class AutoChunking(Strict):
-    """Pieces of 800 tokens that overlap by 400, or smaller ones where the embedding model reads less at once."""
-
-    type: Literal["auto"] = "auto"
-
-
-class StaticSizes(Strict):
-    """Sizes in tokens."""
-
-    max_chunk_size_tokens: int = Field(800, ge=100, le=4096, description="Most tokens in a piece.")
-    chunk_overlap_tokens: int = Field(400, ge=0, description="Tokens said again in the next piece; at most half.")
-
-    @model_validator(mode="after")
-    def _overlap_is_at_most_half(self) -> StaticSizes:
-        if self.chunk_overlap_tokens > self.max_chunk_size_tokens // 2:
-            raise ValueError("chunk_overlap_tokens must be at most half of max_chunk_size_tokens")
-        return self
-
-
-class StaticChunking(Strict):
-    """Pieces of a size that the caller chooses."""
-
-    type: Literal["static"] = "static"
-    static: StaticSizes
-
-
-ChunkingStrategy = Annotated[AutoChunking | StaticChunking, Field(discriminator="type")]
 
 # ---- stores -----------------------------------------------------------------------------------------------------
 
@@ -102,7 +72,7 @@ class CreateVectorStoreRequest(Strict):
     description: str | None = None
     file_ids: list[str] | None = Field(None, max_length=MOST_FILES, description="Files to attach at once.")
     expires_after: ExpiresAfter | None = None
-    chunking_strategy: ChunkingStrategy | None = Field(
+    chunking_strategy: Chunking | None = Field(
         None, description="For `file_ids`, and for files attached later without one of their own."
     )
     metadata: dict[str, Any] | None = None
@@ -153,7 +123,7 @@ class VectorStoreFile(Open):
     status: FileStatus = "in_progress"
     last_error: FileFault | None = None
     usage_bytes: int = 0
-    chunking_strategy: ChunkingStrategy | None = None
+    chunking_strategy: Chunking | None = None
     attributes: Attributes | None = None
 
 
@@ -166,7 +136,7 @@ class AttachFileRequest(Strict):
 
     file_id: str = Field(min_length=1)
     attributes: Attributes | None = Field(None, description="What filters look at.")
-    chunking_strategy: ChunkingStrategy | None = None
+    chunking_strategy: Chunking | None = None
 
 
 class ListStoreFilesRequest(PageQuery):
@@ -240,7 +210,7 @@ class CreateFileBatchRequest(Strict):
     file_ids: list[str] | None = Field(None, min_length=1, max_length=MOST_FILES)
     files: list[AttachFileRequest] | None = Field(None, min_length=1, max_length=MOST_FILES)
     attributes: Attributes | None = None
-    chunking_strategy: ChunkingStrategy | None = None
+    chunking_strategy: Chunking | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> CreateFileBatchRequest:

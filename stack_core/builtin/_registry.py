@@ -6,7 +6,8 @@ all; what a known caller registers is theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from stack_core import context
 from stack_core.apis._call import Call
 from stack_core.apis._resources import Resource
 from stack_core.builtin._ground import Ground
-from stack_core.errors import AccessDenied, ConfigError, Conflict, InvalidRequest, NotFound
+from stack_core.errors import AccessDenied, ConfigError, Conflict, InvalidRequest, NotFound, Unsupported
 from stack_core.resources import ResourceTable
 
 R = TypeVar("R", bound=Resource)
@@ -53,10 +54,18 @@ class Registry(Generic[R, Q]):
 
     Args:
         choose: which provider serves a request that names none; None leaves it to the only one.
+        check: refuses a resource before it is registered.
     """
 
-    def __init__(self, ground: Ground, kind: Kind[R, Q], choose: Callable[[Q], str | None] | None = None) -> None:
-        self._ground, self._kind, self._choose = ground, kind, choose
+    def __init__(
+        self,
+        ground: Ground,
+        kind: Kind[R, Q],
+        choose: Callable[[Q], str | None] | None = None,
+        check: Callable[[R], Awaitable[None]] | None = None,
+    ) -> None:
+        self._ground, self._kind, self._choose, self._check = ground, kind, choose, check
+        self._writing = asyncio.Lock()  # of two callers who register one id at once, the second is told
         rows = enumerate(ground.registered(kind.section))
         fixed = [self._configured(row, f"registered_resources.{kind.section}[{index}]") for index, row in rows]
         self._table = ResourceTable(kind.name, kind.shape, ground.kv("metadata"), [(r.identifier, r) for r in fixed])
@@ -69,7 +78,8 @@ class Registry(Generic[R, Q]):
         """
         found = await self._found(identifier)
         if found is None:
-            raise self._kind.unknown(self._kind.name, identifier, await self._table.near(identifier))
+            near = await self._table.near(identifier)
+            raise self._kind.unknown(self._kind.name, identifier, [name for name, row in near.items() if _seen(row)])
         return found
 
     async def page(self, after: str | None = None, limit: int | None = None) -> dict[str, Any]:
@@ -98,16 +108,24 @@ class Registry(Generic[R, Q]):
 
         Raises:
             NotFound: no such provider.
-            InvalidRequest: several providers, and none is named.
+            InvalidRequest: several providers, and none is named; or an id that no address can hold.
             Conflict: the id is another's.
         """
         made = self._kind.make(request, self._provider_for(request))
-        before, owner = await self._table.find(made.identifier), context.owner()
-        if before is not None and owner is not None and before.owner != owner:
-            raise Conflict(f"the {self._kind.name} id {made.identifier!r} is taken", "choose another id")
-        made = made.model_copy(update={"owner": before.owner if before is not None else owner})
-        if made != before:
-            await self._table.put(made.identifier, made)
+        if not _can_be_asked(made.identifier):
+            raise InvalidRequest(
+                f"{self._kind.key}: {made.identifier!r} cannot stand in an address", "leave out ./, ../ and a last /"
+            )
+        if self._check is not None:
+            await self._check(made)
+        owner = context.owner()
+        async with self._writing:
+            before = await self._table.find(made.identifier)
+            if before is not None and owner is not None and before.owner != owner:
+                raise Conflict(f"the {self._kind.name} id {made.identifier!r} is taken", "choose another id")
+            made = made.model_copy(update={"owner": before.owner if before is not None else owner})
+            if made != before:
+                await self._table.put(made.identifier, made)
         return made
 
     async def unregister(self, identifier: str) -> R:
@@ -129,10 +147,21 @@ class Registry(Generic[R, Q]):
         """The provider of a call that names a resource (see `routers/dispatch.py`).
 
         Raises:
+            Unsupported: no provider serves this kind.
             NotFound: there is none of this id; names the nearest.
             StackError: why its provider did not start.
         """
+        self.check_served()
         return self.serve(call, await self.get(str(named(call, self._kind.key))))
+
+    def check_served(self) -> None:
+        """Before a call looks for a resource: without a provider no id could help.
+
+        Raises:
+            Unsupported: no provider serves this kind.
+        """
+        if not self._ground.providers(api := self._kind.api):
+            raise Unsupported(f"no provider of {api} is configured", f"add one under providers.{api} of the run file")
 
     def serve(self, call: Call, resource: R) -> Any:
         """The provider of a resource; notes it in the call."""
@@ -218,6 +247,11 @@ def named(call: Call, *names: str) -> Any:
 
 def _can_be_stored(identifier: str) -> bool:
     return "\0" not in identifier and not any("\ud800" <= character <= "\udfff" for character in identifier)
+
+
+def _can_be_asked(identifier: str) -> bool:
+    """Clients resolve `.` and `..` before they send an address, and a last slash is not told from none."""
+    return not identifier.endswith("/") and not {".", ".."} & set(identifier.split("/"))
 
 
 def _seen(resource: Resource) -> bool:

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from stack_core.apis.connectors import Connector, ConnectorList, Connectors
 from stack_core.apis._tools import ToolDef, ToolDefList
+from stack_core.apis.connectors import Connector, ConnectorList, Connectors
 from stack_core.builtin._ground import Ground
 from stack_core.errors import ConfigError, NotFound, Unsupported
 

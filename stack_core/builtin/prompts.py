@@ -55,7 +55,7 @@ class PromptShelf(Prompts):
             NotFound: there is no such prompt, or it has no such version; names those it has.
         """
         head = await self._head(prompt_id)
-        return _prompt(await self._version(prompt_id, version or head["default"]), head)
+        return _prompt(await self._version(prompt_id, head["default"] if version is None else version), head)
 
     async def update_prompt(self, prompt_id: str, request: UpdatePromptRequest) -> Prompt:
         """Keep a new version.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stack_core.apis._call import Call
-from stack_core.apis.shields import RegisterShieldRequest, Shield, ShieldList, Shields
+from stack_core.apis.shields import ChecksShields, RegisterShieldRequest, Shield, ShieldList, Shields
 from stack_core.builtin._ground import Ground
 from stack_core.builtin._registry import Kind, Registry, named
 from stack_core.errors import InvalidRequest, UnknownId
@@ -27,11 +27,13 @@ class ShieldRegistry(Shields):
     """Registered guards; as a lookup it also knows them by their provider's name for them, as moderations use it."""
 
     def __init__(self, ground: Ground) -> None:
-        self._registry = Registry(ground, _KIND)
+        self._providers = ground.providers
+        self._registry = Registry(ground, _KIND, check=self._check)
         self._default: str | None = ground.section("safety").get("default_shield_id")
 
     async def __call__(self, call: Call) -> Any:
         """The provider of a check that names a guard under `shield_id` or `model`, or means the run file's default."""
+        self._registry.check_served()
         name = named(call, "shield_id", "model") or self._default
         shield = await self._named(str(name)) if name else await self._only()
         call.args = _renamed(call.args, shield.identifier)
@@ -52,6 +54,11 @@ class ShieldRegistry(Shields):
     async def unregister_shield(self, identifier: str) -> None:
         """Forget a guard."""
         await self._registry.unregister(identifier)
+
+    async def _check(self, shield: Shield) -> None:
+        serving = self._providers("safety").get(shield.provider_id)
+        if serving is not None and isinstance(serving.instance, ChecksShields):
+            await serving.instance.check_shield(shield)
 
     async def _named(self, name: str) -> Shield:
         try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from stack_core import context
 from stack_core.apis.telemetry import (
     GetSpanTreeRequest,
     LogEvent,
@@ -32,6 +33,7 @@ from stack_core.apis.telemetry import (
 from stack_core.builtin._ground import Ground
 from stack_core.errors import Conflict, NotFound
 from stack_core.telemetry import metrics, spans
+from stack_core.telemetry.owned import OwnSpans
 from stack_core.telemetry.query import (
     EXPIRES,
     FOREVER,
@@ -42,7 +44,7 @@ from stack_core.telemetry.query import (
     matching_spans,
     nanoseconds,
 )
-from stack_core.telemetry.spans import ROOT, STATE, Node, SpanSource
+from stack_core.telemetry.spans import OWNER, ROOT, STATE, Node, SpanSource
 
 MOST_SPANS = 10_000
 """Spans that one answer holds."""
@@ -57,8 +59,10 @@ class SpanDesk(Telemetry):
 
     @property
     def _source(self) -> SpanSource:
+        """What the caller may see: their own calls, or all where nobody is known."""
         source: SpanSource = self._ground.traces()
-        return source
+        owner = context.owner()
+        return source if owner is None else OwnSpans(source, owner)
 
     async def log_event(self, request: LogEventRequest) -> None:
         """Keep a log line or a measured value as a span without length below the span it names, and a span's begin and
@@ -71,6 +75,8 @@ class SpanDesk(Telemetry):
         event = request.event
         until = min(nanoseconds(event.timestamp) + request.ttl_seconds * 1_000_000_000, FOREVER)
         given = {**(event.attributes or {}), EXPIRES: until}
+        if (owner := context.owner()) is not None:
+            given[OWNER] = owner
         if isinstance(event, SpanEvent):
             await self._source.put(await self._begun_or_ended(event, given))
             return
@@ -166,13 +172,13 @@ class SpanDesk(Telemetry):
 
     async def _begun_or_ended(self, event: SpanEvent, given: dict[str, Any]) -> spans.Span:
         span_id, payload = event.span_id.lower(), event.payload
-        known = await self._source.find(span_id=span_id)
         if not isinstance(payload, SpanEndPayload):
-            if known:
+            if await self._ground.traces().find(span_id=span_id):  # whoever it belongs to
                 raise Conflict(f"the span {event.span_id!r} is there already", "give each span an id of its own")
             parent = payload.parent_span_id.lower() if payload.parent_span_id else None
             root = {} if parent else {ROOT: True}
             return _span(event, span_id, {**given, OPEN: True, **root}, name=payload.name, below=parent)
+        known = await self._source.find(span_id=span_id)
         if not known:
             raise NotFound("span", event.span_id, hint="send its span_start first")
         begun = known[0]

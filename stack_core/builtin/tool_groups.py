@@ -44,6 +44,7 @@ class ToolGroupRegistry(ToolGroups):
 
     async def __call__(self, call: Call) -> Any:
         """The provider of a call that names a tool, or a group under `toolgroup_id` or `tool_group_id`."""
+        self._registry.check_served()
         if (tool := named(call, "tool_name")) is not None:
             return self._registry.serve(call, await self._group_with(str(tool)))
         group = named(call, "toolgroup_id", "tool_group_id")

@@ -14,6 +14,7 @@ HELP = "List the packages that a distribution's providers need besides this one,
 EXAMPLE = "pip install $(stack-core list-deps starter)"
 
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
+_NAME = re.compile(r"[\w.-]+")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +40,11 @@ def run(options: argparse.Namespace) -> None:
         print("nothing besides llama-magics itself", file=sys.stderr)
 
 
-def needs(source: str) -> tuple[list[str], list[str]]:
+def needs(source: str, *, missing: bool = False) -> tuple[list[str], list[str]]:
     """(what pip needs for the providers and stores of a run file, `api/type` of the providers that are not there).
+
+    Args:
+        missing: only what is not installed.
 
     Raises:
         ConfigError: no such distribution, or the file is wrong.
@@ -60,20 +64,29 @@ def needs(source: str) -> tuple[list[str], list[str]]:
     wanted += [(row.api, row.provider_type, None) for row in config.off]
     for api, kind, module in wanted:
         try:
-            needed |= dict.fromkeys(_requirements(_registry.find(api, kind, module)))
+            spec = _registry.find(api, kind, module)
+            if spec.missing() or not missing:
+                needed |= dict.fromkeys(_requirements(spec))
         except MissingPackage as error:
             needed[error.package] = None
         except Unsupported:
             absent.append(f"{api}/{kind}")
     for backend in config.storage.backends.values():
-        if (found := KINDS.get(str(backend.get("type")))) is not None:
+        found = KINDS.get(str(backend.get("type")))
+        if found is not None and (found.missing("") or not missing):
             needed |= dict.fromkeys(_of_extra(found.extra))
     return sorted(needed), absent
 
 
 def _requirements(spec: Any) -> Iterable[str]:
     """What the provider says, else those of its extra, else its packages by name."""
-    return list(spec.requirements) or _of_extra(spec.extra) or list(spec.packages)
+    return list(spec.requirements) or _of_extra(spec.extra) or map(_as_declared, spec.packages)
+
+
+def _as_declared(package: str) -> str:
+    """A package with the versions that this one itself asks for, where it does."""
+    rows = [row.split(";")[0].strip() for row in metadata.requires("llama-magics") or []]
+    return next((row for row in rows if (found := _NAME.match(row)) and found[0] == package), package)
 
 
 def _of_extra(extra: str | None) -> list[str]:

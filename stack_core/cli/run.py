@@ -17,7 +17,7 @@ EXAMPLE = "stack-core run notebook --port 8321"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """`NAME|FILE [--host] [--port] [--workers] [--log-format]`"""
+    """`NAME|FILE [--host] [--port] [--workers] [--with-deps [--yes]] [--log-format]`"""
     parser.add_argument("source", nargs="?", default="notebook", metavar="NAME|FILE", help="default: notebook")
     parser.add_argument("--host", help="address to listen on (default: the run file's, else 127.0.0.1)")
     parser.add_argument(
@@ -33,6 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that share the port; they need PostgreSQL or Redis stores",
     )
     parser.add_argument(
+        "--with-deps",
+        action="store_true",
+        help="first offer to install the packages that its providers and stores miss",
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help="with --with-deps: install without asking")
+    parser.add_argument(
         "--log-format", choices=("text", "json"), help="json: one object a line on stderr, and a line a request"
     )
 
@@ -43,11 +49,16 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         StackError: what keeps it from serving, with a hint.
     """
-    from stack_core.errors import MissingPackage
+    from stack_core.cli._install import offer
+    from stack_core.errors import InvalidRequest, MissingPackage
 
     for package in ("fastapi", "uvicorn"):
         if find_spec(package) is None:
             raise MissingPackage(package, needed_by="stack-core run", extra="server")
+    if options.yes and not options.with_deps:
+        raise InvalidRequest("--yes answers what --with-deps asks", "say --with-deps --yes")
+    if options.with_deps:
+        offer(options.source, ask=not options.yes)
     from stack_core.server.run import run as serve
 
     announce = _announce_json if options.json else _announce

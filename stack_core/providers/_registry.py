@@ -43,7 +43,8 @@ class ProviderSpec:
     extra: str | None = None
     doc: str = ""
     sample: Mapping[str, Any] = field(default_factory=dict)
-    """The config that the notebook's short form writes for a bare name, with `${env.…}` where a variable is read."""
+    """The config that the notebook's short form writes for a bare name, with `${env.…}` where a variable is read and
+    `__distro_dir__` for the folder of the stack, as in Llama Stack's sample configs."""
     requirements: tuple[str, ...] = ()
     """What pip needs for it, where neither `extra` nor the import names say so."""
     variable: str = ""

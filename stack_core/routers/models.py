@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
-from stack_core.apis._call import Call
+from stack_core.apis._call import Call, Handler
 from stack_core.apis.models import DeletedModel, Model, ModelList, Models, ModelSource, RegisterModelRequest
 from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, StackError
 from stack_core.resources import ResourceTable
@@ -51,6 +51,18 @@ class ModelRouter(Models):
         call.model, call.provider_id, call.upstream_model = request.model, provider_id, upstream
         call.args = {**call.args, "request": request.model_copy(update={"model": upstream})}
         return self._providers[provider_id].required()
+
+    async def middleware(self, call: Call, proceed: Handler) -> Any:
+        """A provider that does not have a model knows only its own names: say the caller's, and the nearest of all."""
+        try:
+            return await proceed(call)
+        except NotFound as error:
+            if error.kind != "model" or call.model != f"{call.provider_id}/{error.id}":
+                raise
+            known = [*await self._table.all(), *(model.identifier for model in await self._offered())]
+            told = NotFound("model", call.model, known)
+            told.hint = told.hint if told.nearest else error.hint or told.hint
+            raise told from error
 
     async def _find(self, name: str) -> tuple[str, str]:
         if (registered := await self._table.get(name)) is not None:
@@ -108,6 +120,8 @@ class ModelRouter(Models):
                 "an embedding model needs metadata.embedding_dimension",
                 'such as metadata={"embedding_dimension": 384}',
             )
+        if request.model_validation:
+            await self._check_listed(model)
         await self._table.put(model.identifier, model)
         return model
 
@@ -121,6 +135,12 @@ class ModelRouter(Models):
                 f"{model_id} is its provider's own and cannot be removed", "allowed_models limits a list"
             )
         raise NotFound("model", model_id, await self._table.all())
+
+    async def _check_listed(self, model: Model) -> None:
+        rows = [row for row in await self._offered(fresh=True) if row.provider_id == model.provider_id]
+        names = [row.provider_resource_id for row in rows]
+        if model.provider_resource_id not in names:
+            raise NotFound(f"model of {model.provider_id}", model.provider_resource_id, names)
 
     def _present(self, provider_id: str) -> None:
         """Refuse a provider that is not there, with the variable that would switch it on."""

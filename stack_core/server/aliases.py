@@ -5,7 +5,7 @@ from __future__ import annotations
 from stack_core.apis import all_routes
 from stack_core.wire.table import Alias, RouteTable
 
-_OPENAI = ("inference", "models", "safety", "responses", "vector_stores", "files", "batches")
+_OPENAI = ("inference", "models", "safety", "responses", "conversations", "vector_stores", "files", "batches")
 ALIASES = (
     Alias("/v1/openai/v1", "/v1", apis=_OPENAI),
     Alias("/v1/inference/rerank", "/v1alpha/inference/rerank"),

@@ -85,7 +85,18 @@ def _schemas(routes: list[Route]) -> tuple[dict[str, JsonSchemaValue], dict[str,
             if kind is not None:
                 inputs.append((f"{route.id}/{part}", "serialization", TypeAdapter(kind)))
     found, defs = TypeAdapter.json_schemas(inputs, ref_template=f"{_COMPONENTS}{{model}}")
-    return {key: schema for (key, _), schema in found.items()}, defs.get("$defs", {})
+    return {key: _overlapping(schema) for (key, _), schema in found.items()}, _overlapping(defs.get("$defs", {}))
+
+
+def _overlapping(schema: Any) -> Any:
+    """A copy in which shapes that nothing in the document tells apart stand under `anyOf`. Pydantic says `oneOf`, also
+    where one of them, such as an item of a type that we do not know, takes what the others take."""
+    if isinstance(schema, list):
+        return [_overlapping(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    loose = isinstance(schema.get("oneOf"), list) and "discriminator" not in schema
+    return {"anyOf" if loose and key == "oneOf" else key: _overlapping(part) for key, part in schema.items()}
 
 
 def _operation(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from stack_core.distributions import home
-from stack_core.errors import Conflict, Unsupported
+from stack_core.errors import AccessDenied, Conflict, Unsupported
 
 if sys.platform != "win32":
     import fcntl
@@ -62,29 +62,39 @@ def noted(name: str, url: str, port: int) -> Iterator[None]:
 
 def servers() -> list[Running]:
     """Those that run, by port; what killed ones left behind is cleared away."""
-    found = []
-    for path in sorted(_folder().glob("*.json")) if _folder().is_dir() else ():
-        with path.open("r+", encoding="utf-8") as file:
-            if _lock(file):
-                path.unlink(missing_ok=True)
-                continue
-            try:
-                found.append(Running(**json.load(file)))
-            except (ValueError, TypeError):
-                continue
+    paths = sorted(_folder().glob("*.json")) if _folder().is_dir() else ()
+    found = [server for path in paths if (server := _read(path)) is not None]
     return sorted(found, key=lambda server: server.port)
+
+
+def _read(path: Path) -> Running | None:
+    """The server that keeps this note; None where there is none, or the note is another user's or none of ours."""
+    try:
+        with path.open("r+", encoding="utf-8") as file:
+            if not _lock(file):
+                return Running(**json.load(file))
+            path.unlink(missing_ok=True)
+    except (OSError, ValueError, TypeError):
+        return None
+    return None
 
 
 def stop(server: Running) -> None:
     """End a server as its own signal would, and wait.
 
     Raises:
+        AccessDenied: it is another user's.
         Conflict: it does not end.
         Unsupported: this system has no such signals.
     """
     if sys.platform == "win32":
         raise Unsupported("servers cannot be stopped from here on this system", "press Ctrl-C where it runs")
-    os.kill(server.pid, signal.SIGTERM)
+    try:
+        os.kill(server.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return  # it ended since it was looked for
+    except PermissionError:
+        raise AccessDenied(f"{server.name} at {server.url} is another user's", "let that user stop it") from None
     deadline = time.monotonic() + PATIENCE
     while server in servers():
         if time.monotonic() > deadline:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stack_core import context
 from stack_core.config import RunConfig, Server, load_config
 from stack_core.errors import ConfigError, StackError
 from stack_core.server.metrics import Metrics
@@ -170,6 +171,7 @@ def main(text: str) -> int:
         log_to_stderr(config.secrets(), config.server.log_format)
         with socket.socket(fileno=settings["listener"]) as listener:
             ends = _Ends(settings["pipe"])
+            context.shared.set(True)
             serve(settings["source"], config, listener, _tell, stay=ends.on, metrics=Metrics(Path(settings["folder"])))
     except StackError as error:
         sys.stderr.write(f"{error.message}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))

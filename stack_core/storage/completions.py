@@ -21,6 +21,8 @@ JsonSource = Mapping[str, Any] | Sequence[Any] | Callable[[], str | bytes]
 
 LOOKED_THROUGH = 200
 """How many rows are read at a time where metadata is looked for."""
+SUGGESTED = 50
+"""How many of the newest ids are looked at for the nearest one."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class StoredCompletions:
         """One completion. With an `owner`, only what is theirs.
 
         Raises:
-            NotFound: there is none of this id.
+            NotFound: there is none of this id; names the nearest.
         """
         return _completion(await self._row(id, owner))
 
@@ -109,23 +111,23 @@ class StoredCompletions:
         """Replace the metadata of one completion; gives the completion.
 
         Raises:
-            NotFound: there is none of this id.
+            NotFound: there is none of this id; names the nearest.
         """
         row = await self._row(id, owner)
         row["completion"] = {**row["completion"], "metadata": dict(metadata)}
         if not await self._sql.update(self._table.name, {"completion": row["completion"]}, [Where("id", "=", id)]):
-            raise NotFound("chat completion", id)
+            raise await self._absent(id, owner)
         return _completion(row)
 
     async def remove(self, id: str, *, owner: str | None = None) -> None:
         """Forget one completion.
 
         Raises:
-            NotFound: there is none of this id.
+            NotFound: there is none of this id; names the nearest.
         """
         await self.open()
         if not await self._sql.delete(self._table.name, [Where("id", "=", id), *_owned(owner)]):
-            raise NotFound("chat completion", id)
+            raise await self._absent(id, owner)
 
     async def list(
         self,
@@ -184,8 +186,12 @@ class StoredCompletions:
         await self.open()
         found = await self._sql.select(self._table.name, [Where("id", "=", id), *_owned(owner)])
         if not found:
-            raise NotFound("chat completion", id)
+            raise await self._absent(id, owner)
         return found[0]
+
+    async def _absent(self, id: str, owner: str | None) -> NotFound:
+        newest = await self._select(_owned(owner), "desc", SUGGESTED)
+        return NotFound("chat completion", id, [row["id"] for row in newest])
 
 
 def _owned(owner: str | None) -> Sequence[Where]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stack_core import context
 from stack_core.errors import ProviderError, StackError
-from stack_core.telemetry.spans import COST
+from stack_core.telemetry.spans import COST, OWNER
 
 if TYPE_CHECKING:
     from stack_core.apis._call import Call
@@ -60,6 +60,8 @@ def asked_model(call: Call) -> str | None:
 def opening(call: Call) -> Attributes:
     """What is known before the call."""
     out: Attributes = {"stack.route": call.route.id}
+    if (owner := context.owner()) is not None:
+        out[OWNER] = owner
     for key, fact in context.cell.get().items():
         out[f"stack.cell.{key}"] = fact
     kind = operation(call)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stack_core.apis.telemetry import MetricLabel, MetricMatcher, MetricPoint, MetricSeries, QueryMetricsRequest
 from stack_core.errors import InvalidRequest, NotFound
+from stack_core.telemetry.patterns import LONGEST_TEXT, compiled
 from stack_core.telemetry.query import EXPIRES, alive, walk
-from stack_core.telemetry.spans import MODEL_CALLS, Span, SpanSource
+from stack_core.telemetry.spans import MODEL_CALLS, OWNER, Span, SpanSource
 
 KIND = "metric"
 """The kind of a span that is a value which a client sent."""
 VALUE, UNIT = "stack.metric.value", "stack.metric.unit"
+_HIDDEN = (VALUE, UNIT, EXPIRES, OWNER)
 
 Labels = tuple[tuple[str, str], ...]
 _WIDTHS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -107,7 +108,7 @@ async def series(source: SpanSource, metric: str, request: QueryMetricsRequest, 
 def _reading(span: Span, metric: str, measure: Measure | None) -> tuple[float | None, str, Labels]:
     """What a span says of a metric: the value, its unit, its labels."""
     if span.kind == KIND and span.name == metric:
-        own = {k: str(v) for k, v in span.attributes.items() if k not in (VALUE, UNIT, EXPIRES) and v is not None}
+        own = {k: str(v) for k, v in span.attributes.items() if k not in _HIDDEN and v is not None}
         return float(span.attributes[VALUE]), str(span.attributes[UNIT]), tuple(sorted(own.items()))
     value = measure.of(span) if measure is not None and span.kind != KIND else None
     if measure is None or value is None:
@@ -121,11 +122,8 @@ def _matcher(given: MetricMatcher) -> Callable[[Mapping[str, str]], bool]:
     wanted = given.operator in ("=", "=~")
     if given.operator in ("=", "!="):
         return lambda labels: (labels.get(given.name, "") == given.value) is wanted
-    try:
-        pattern = re.compile(given.value)
-    except re.error as error:
-        raise InvalidRequest(f"label_matchers: {given.value!r} is no regular expression: {error}") from error
-    return lambda labels: (pattern.fullmatch(labels.get(given.name, "")) is not None) is wanted
+    pattern = compiled(given.value, "label_matchers")
+    return lambda labels: (pattern.fullmatch(labels.get(given.name, "")[:LONGEST_TEXT]) is not None) is wanted
 
 
 def _shown(metric: str, labels: Labels, found: _Series, mean: bool) -> MetricSeries:

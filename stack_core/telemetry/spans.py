@@ -14,6 +14,8 @@ State = Literal["done", "failed", "cancelled", "closed"]
 ROOT = "stack.root"
 STATE = "stack.state"
 COST = "stack.cost.usd"
+OWNER = "enduser.id"
+"""Attribute of a span: who called, where a caller is known."""
 MODEL_CALLS = ("chat", "text_completion", "embeddings")
 """Operations whose token counts make up those of a trace."""
 

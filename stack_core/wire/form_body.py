@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -36,7 +34,7 @@ class FormBody:
 
     async def size(self) -> int:
         """Bytes of the whole body."""
-        content = await asyncio.to_thread(self._upload.file.seek, 0, io.SEEK_END) if self._upload else 0
+        content = await self._upload.size() if self._upload else 0
         return len(self._before) + content + len(self._after)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

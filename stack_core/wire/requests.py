@@ -139,10 +139,18 @@ def outgoing(route: Route, args: Mapping[str, Any]) -> Outgoing:
         return Outgoing(route.verb, path, FormBody(shown, route.upload, getattr(request, route.upload)))
     try:
         if isinstance(request, BaseModel):
-            return Outgoing(route.verb, path, type(request).__pydantic_serializer__.to_json(request, exclude_none=True))
+            return Outgoing(route.verb, path, _written(request))
         return Outgoing(route.verb, path, to_json(rest, exclude_none=True))
     except PydanticSerializationError as error:
         raise InvalidRequest(f"{route.id}: an argument cannot be sent as JSON: {error}") from error
+
+
+def _written(request: BaseModel) -> bytes:
+    """The JSON of a request. What is None is left out, but for a field that must be there: its null says something."""
+    text: bytes = type(request).__pydantic_serializer__.to_json(request, exclude_none=True)
+    fields = type(request).model_fields.items()
+    nulls = {name: None for name, field in fields if field.is_required() and getattr(request, name) is None}
+    return to_json({**from_json(text), **nulls}) if nulls else text
 
 
 def _quoted(name: str, value: Any, safe: str) -> str:

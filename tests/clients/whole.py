@@ -39,7 +39,12 @@ def whole_stack(folder: Path) -> Iterator[Running]:
         "inference": own,
         "files": [
             {"provider_id": "meta-reference-files", "provider_type": "inline::localfs"}
-            | {"config": {"storage_dir": str(folder / "files"), "metadata_store": {"table_name": "f", "backend": "sql"}}}
+            | {
+                "config": {
+                    "storage_dir": str(folder / "files"),
+                    "metadata_store": {"table_name": "f", "backend": "sql"},
+                }
+            }
         ],
         "vector_io": [kept("inline::faiss"), kept("inline::sqlite-vec", db_path=str(folder / "vectors.db"))],
         "datasetio": [kept("inline::localfs", roots=[str(folder)])],
@@ -49,7 +54,10 @@ def whole_stack(folder: Path) -> Iterator[Running]:
         "scoring": [entry("toy-scoring")],
         "tool_runtime": [entry("toy-tools")],
     }
-    default = {"default_provider_id": "faiss", "default_embedding_model": {"provider_id": provider_id, "model_id": name}}
+    default = {
+        "default_provider_id": "faiss",
+        "default_embedding_model": {"provider_id": provider_id, "model_id": name},
+    }
     groups = [{"toolgroup_id": "maths", "provider_id": "toy-tools"}]
     more = {"vector_stores": default, "registered_resources": {"tool_groups": groups}}
     with running_stack(folder, providers, **more) as found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import operator
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,11 +25,16 @@ from stack_core.storage.sqlite import open_sqlite
 Opening = Callable[[Path], AbstractAsyncContextManager[VectorIndex]]
 
 
-@asynccontextmanager
-async def faiss(folder: Path) -> AsyncIterator[VectorIndex]:
-    spec = find("vector_io", "inline::faiss")
-    async with open_sqlite(str(folder / "kv.db")) as sql:
-        yield spec.factory(spec.config(), KeyValueTable(sql))
+def logged(type_id: str) -> Opening:
+    """One that keeps its entries in a key-value store."""
+
+    @asynccontextmanager
+    async def opened(folder: Path) -> AsyncIterator[VectorIndex]:
+        spec = find("vector_io", type_id)
+        async with open_sqlite(str(folder / "kv.db")) as sql:
+            yield spec.factory(spec.config(), KeyValueTable(sql))
+
+    return opened
 
 
 @asynccontextmanager
@@ -38,7 +44,11 @@ async def sqlite_vec(folder: Path) -> AsyncIterator[VectorIndex]:
         yield index
 
 
-LOCAL: dict[str, Opening] = {"faiss": faiss, "sqlite-vec": sqlite_vec}
+LOCAL: dict[str, Opening] = {
+    "builtin": logged("inline::builtin"),
+    "faiss": logged("inline::faiss"),
+    "sqlite-vec": sqlite_vec,
+}
 """Those that need no server."""
 
 
@@ -59,6 +69,53 @@ def pgvector(request: pytest.FixtureRequest) -> Opening:
     return opened
 
 
+def in_process(kind: str, package: str, field: str) -> Callable[[pytest.FixtureRequest], Opening]:
+    """A database that runs in this process, its data in a folder: in memory where the system has such folders, for what
+    takes most time with thousands of small writes is the disk."""
+
+    def opening(request: pytest.FixtureRequest) -> Opening:
+        pytest.importorskip(package)
+        spec = find("vector_io", f"inline::{kind}")
+        base = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        request.addfinalizer(base.cleanup)
+
+        @asynccontextmanager
+        async def opened(folder: Path) -> AsyncIterator[VectorIndex]:
+            path = Path(base.name) / folder.name / f"{kind}.db"
+            async with spec.factory(spec.config.model_validate({field: str(path)}), kind) as index:
+                yield index
+
+        return opened
+
+    return opening
+
+
+def served(kind: str, field: str) -> Callable[[pytest.FixtureRequest], Opening]:
+    """A server of one database for all: what another test left in it goes when a folder is first named."""
+
+    def opening(request: pytest.FixtureRequest) -> Opening:
+        server = request.getfixturevalue(f"{kind}_server")
+        spec = find("vector_io", f"remote::{kind}")
+        begun: set[Path] = set()
+
+        @asynccontextmanager
+        async def opened(folder: Path) -> AsyncIterator[VectorIndex]:
+            async with spec.factory(spec.config.model_validate({field: server.url}), kind) as index:
+                if folder not in begun:
+                    begun.add(folder)
+                    await emptied(index)
+                yield index
+
+        return opened
+
+    return opening
+
+
+async def emptied(index: VectorIndex) -> None:
+    for name in ("c", "c/d", "č", "handbook"):
+        await index.drop(name)
+
+
 def local(name: str) -> Callable[[pytest.FixtureRequest], Opening]:
     return lambda request: LOCAL[name]
 
@@ -66,6 +123,11 @@ def local(name: str) -> Callable[[pytest.FixtureRequest], Opening]:
 INDEXES: dict[str, Callable[[pytest.FixtureRequest], Opening]] = {
     **{name: local(name) for name in LOCAL},
     "pgvector": pgvector,
+    "chroma": in_process("chromadb", "chromadb", "db_path"),
+    "chroma server": served("chromadb", "url"),
+    "qdrant": in_process("qdrant", "qdrant_client", "path"),
+    "milvus": in_process("milvus", "milvus_lite", "db_path"),
+    "milvus server": served("milvus", "uri"),
 }
 EACH = [pytest.param(name, marks=() if name in LOCAL else pytest.mark.slow) for name in INDEXES]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stack_core import distributions
+from stack_core import Stack, distributions
 from stack_core.config import load_config
 from stack_core.errors import ConfigError, UnknownProvider
 from stack_core.redaction import MASK
@@ -19,6 +19,7 @@ RUN_FILES = sorted(SHARED.glob("*/run*.yaml"))
 FILES = sorted(SHARED.glob("*/*.yaml"))
 
 
+INDEXES = ("builtin", "faiss", "sqlite-vec")
 HEADERS = {"Authorization": "Bearer head-secret-5", "X-API-Key": "head-secret-5", "Cookie": "sid=secret-6"}
 
 
@@ -223,6 +224,29 @@ def test_a_name_does_not_lead_out_of_the_folder_of_stores(monkeypatch: pytest.Mo
         path = Path(load_config({"name": name}).storage.backends["kv_default"]["db_path"])
         assert path.parent.parent == Path("~/.llama/distributions").expanduser()
         assert path.parent.name.strip(".")
+
+
+async def test_bare_names_need_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("SQLITE_STORE_DIR", "FILES_STORAGE_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    names = {"files": "localfs", "datasetio": "localfs", "batches": "reference", "inference": "llama-cpp"}
+    async with Stack.open({"name": "lab", "providers": {**names, "vector_io": list(INDEXES)}}) as stack:
+        made = {(row.api, row.provider_id): row for row in (await stack.providers.list_providers()).data}
+        assert {key for key, row in made.items() if row.health.status != "OK"} == set()
+        for index in INDEXES:
+            await stack.vector_stores.create_vector_store(provider_id=index, embedding_dimension=3)
+        await stack.files.create_file(file=("a.txt", b"text"), purpose="assistants")
+    folder = tmp_path / ".llama" / "distributions" / "lab"
+    assert {entry.name for entry in folder.iterdir()} >= {"files", "kvstore.db", "sql_store.db", "sqlite_vec.db"}
+
+
+def test_an_api_whose_providers_are_all_off_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_URL", raising=False)
+    names: dict[str, Any] = {"batches": "reference", "files": "localfs"}
+    assert ("batches", "reference") in plan(load_config({"providers": {**names, "inference": "vllm?"}})).order
+    with pytest.raises(ConfigError, match="reference needs a provider of files"):
+        plan(load_config({"providers": {"batches": "reference", "inference": "vllm?"}}))
 
 
 def test_keys_of_digits_and_dates_stay_text() -> None:

@@ -112,7 +112,7 @@ def test_a_closed_client_stays_closed() -> None:
     client = StackClient.open(GIVEN)
     client.close()
     client.close()
-    with pytest.raises((RuntimeError, NotFound)):
+    with pytest.raises(InvalidRequest, match="the client is closed"):
         client.models.list()
 
 

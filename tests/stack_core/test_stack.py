@@ -172,7 +172,7 @@ async def test_a_bare_name_is_found_where_one_provider_has_it(tmp_path: Path) ->
             await stack.inference.chat_completion(model="two", messages=say("x"))
         with pytest.raises(NotFound) as caught:
             await stack.inference.chat_completion(model="echo/on", messages=say("x"))
-        assert caught.value.nearest == ["one"]
+        assert (caught.value.id, caught.value.nearest[0]) == ("echo/on", "echo/one")
         with pytest.raises(NotFound) as caught:
             await stack.inference.chat_completion(model="thre", messages=say("x"))
         assert "other/three" in caught.value.nearest
@@ -338,10 +338,10 @@ async def test_about_answers(tmp_path: Path) -> None:
 
 
 async def test_sections_without_effect_are_said(tmp_path: Path) -> None:
-    config = run_file(tmp_path, vector_stores={"default_provider_id": "faiss"})
-    config["registered_resources"] = {"models": [], "shields": [{"shield_id": "guard"}]}
+    config = run_file(tmp_path, safety={"default_shield_id": None, "excluded": ["x"]})
+    config["registered_resources"] = {"models": [], "prompts": [{"prompt_id": "p"}]}
     async with Stack.open(config) as stack:
-        assert {row.provider_id for row in stack.unavailable} == {"vector_stores", "registered_resources.shields"}
+        assert {row.provider_id for row in stack.unavailable} == {"safety", "registered_resources.prompts"}
 
 
 async def test_log_levels_are_set_and_checked(tmp_path: Path) -> None:
@@ -366,3 +366,12 @@ async def test_a_filter_that_the_list_does_not_have_is_refused(tmp_path: Path) -
     async with Stack.open(run_file(tmp_path)) as stack:
         with pytest.raises(InvalidRequest, match="owner"):
             await stack.inference.list_chat_completions(owner="ann")
+
+
+async def test_a_completion_whose_question_had_a_null_can_be_read(tmp_path: Path) -> None:
+    """What is None is not stored: the older form of a tool's result has its content all the same."""
+    async with Stack.open(run_file(tmp_path)) as stack:
+        result = {"role": "function", "name": "f", "content": None}
+        await stack.inference.chat_completion(model="echo/one", messages=[result, *say("x")])
+        page = await stack.inference.list_chat_completions()
+        assert page.data[0].input_messages[0].content is None

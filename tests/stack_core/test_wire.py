@@ -201,6 +201,14 @@ def test_a_request_comes_back_as_it_was_sent() -> None:
     assert json.loads(body)["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+def test_a_null_that_must_be_said_is_sent() -> None:
+    update = ROUTES["conversations.update_conversation"]
+    sent = update.arguments((), {"conversation_id": "c", "request": {"metadata": None}})
+    body = outgoing(update, sent).body
+    assert body == b'{"metadata":null}'
+    assert arguments(update, {"conversation_id": "c"}, "", body) == sent
+
+
 def test_only_a_request_that_asks_for_it_streams() -> None:
     assert streams(CHAT, CHAT.arguments((), {**BODY, "stream": True}))
     assert not streams(CHAT, CHAT.arguments((), BODY))

@@ -56,7 +56,8 @@ class Store(Shape):
 
 
 class StoreFile(Shape):
-    """A file in a store. `pieces` is how many entries it has or may have in the index, `id` the key of this record."""
+    """A file in a store. `pieces` is how many entries it has or may have in the index, `id` the key of this record,
+    `lease` who works on it."""
 
     id: str
     store: str
@@ -72,6 +73,7 @@ class StoreFile(Shape):
     overlap: int = 400
     attributes: dict[str, Any] | None = None
     pieces: int = 0
+    lease: dict[str, Any] | None = None
 
     def entry_ids(self) -> list[str]:
         """The ids of its entries, in the order of its text."""
@@ -119,18 +121,18 @@ class Books:
         Raises:
             UnknownId: there is none; names the nearest.
         """
-        read, store = self._known.get(id, (0.0, None))
-        if store is None or time.monotonic() - read > FRESH or not _may_see(store.owner):
-            store = self._keep(await self._stores.get(id, where=_visible()))
-        return store
+        return self._keep(await self._stores.get(id, where=_visible()))
 
     async def usable(self, id: str) -> Store:
-        """As `store`.
+        """As `store`, but its counts may be `FRESH` seconds old.
 
         Raises:
+            UnknownId: there is none; names the nearest.
             InvalidRequest: its time is over.
         """
-        store = await self.store(id)
+        read, store = self._known.get(id, (0.0, None))
+        if store is None or time.monotonic() - read > FRESH or not _may_see(store.owner):
+            store = await self.store(id)
         if store.expired and store.expires_after is not None:
             raise InvalidRequest(
                 f"vector store {id!r} has expired: it was not used for {store.expires_after.days} days",
@@ -183,6 +185,21 @@ class Books:
         """Replace some of what is written of a file."""
         changed = await self._files.change(file.id, lambda data: {**data, **values})
         return StoreFile.model_validate(changed)
+
+    async def hold(self, file: StoreFile, lease: Data, *, instead_of: Data | None = None) -> bool:
+        """Write a lease on a file in progress: the holder's own anew, or one in place of another. Gives False, with
+        nothing changed, where the file is in other hands or done."""
+
+        def held(data: Data) -> Data:
+            now = data.get("lease")
+            own = now is not None and now["token"] == lease["token"]
+            return {**data, "lease": lease} if own or now == instead_of else data
+
+        try:
+            data = await self._files.change(file.id, held, where=[Where("status", "=", "in_progress")])
+        except NotFound:
+            return False
+        return bool(data.get("lease") == lease)
 
     async def settle(
         self, file: StoreFile, status: FileStatus, *, fault: FileFault | None = None, used: int = 0

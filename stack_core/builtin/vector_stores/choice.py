@@ -9,6 +9,11 @@ from stack_core.apis.models import Model
 from stack_core.builtin._ground import Ground
 from stack_core.errors import InvalidRequest, NotFound, Unsupported
 
+_OTHER = (
+    "the run file names it in vector_stores.default_embedding_model: give another as embedding_model, or add "
+    "a provider of one, such as inline::minilm"
+)
+
 
 class Embedder(NamedTuple):
     """A model and the length of its vectors; `shorten` where the model must be asked for that length."""
@@ -78,9 +83,13 @@ async def measured(ground: Ground, model: str, dimension: int | None = None) -> 
 async def _model(ground: Ground, wanted: str | None) -> Model | None:
     models = ground.bound("models")
     default = ground.section("vector_stores").get("default_embedding_model") or {}
-    if wanted is None and default:
-        wanted = "/".join(str(default[part]) for part in ("provider_id", "model_id") if default.get(part))
-    if wanted is not None:
-        found: Model = await models.get_model(model_id=wanted)
+    named = "/".join(str(default[part]) for part in ("provider_id", "model_id") if default.get(part))
+    if wanted is not None or named:
+        try:
+            found: Model = await models.get_model(model_id=wanted or named)
+        except NotFound as error:
+            if wanted is None:
+                error.hint = _OTHER
+            raise
         return found
     return next((model for model in (await models.list_models()).data if model.model_type == "embedding"), None)

@@ -10,14 +10,16 @@ from contextlib import suppress
 from typing import Any
 
 from stack_core import context
+from stack_core.apis._chunking import StaticChunking, StaticSizes
 from stack_core.apis.file_processors import FileChunk
-from stack_core.apis.vector_stores import AttachFileRequest, FileFault, StaticChunking, StaticSizes
+from stack_core.apis.vector_stores import AttachFileRequest, FileFault
 from stack_core.background import Background
 from stack_core.builtin._ground import Ground
 from stack_core.builtin.vector_stores import entries
 from stack_core.builtin.vector_stores.books import SHARED, Batch, Books, Store, StoreFile, key_of
 from stack_core.builtin.vector_stores.indexes import Indexes
 from stack_core.errors import InvalidRequest, MissingPackage, RequestError, StackError, Unsupported
+from stack_core.lease import Holder
 from stack_core.storage.sql import Where
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ PATIENCE = 10.0
 """Seconds that attaching waits for the file to be done."""
 SMALLEST = 100
 """Fewest tokens in a piece."""
+BEAT_SECONDS = 20.0
+"""How often is told that a file is worked on."""
 
 
 class Ingest:
@@ -38,7 +42,8 @@ class Ingest:
         self._ground, self._books, self._indexes = ground, books, indexes
         self._background = Background()
         self._places = asyncio.Semaphore(AT_ONCE)
-        ground.on_close(self._background.close)
+        self._holder = Holder()
+        ground.on_close(self._close)
 
     async def attach(
         self, store: Store, asked: Sequence[AttachFileRequest], batch: Batch | None = None
@@ -107,10 +112,18 @@ class Ingest:
                 entry.attributes = file.attributes or {}
             await index.put(store.id, found)
 
-    async def resume(self) -> None:
-        """Take up what a stack that ended left in progress, for those whose files they are."""
-        left, _ = await self._books.files([Where("status", "=", "in_progress")], limit=None, order="asc")
+    async def resume(self, within: Sequence[Where] = ()) -> None:
+        """Take up what a stack that ended left in progress, in all stores or of one batch."""
+        left, _ = await self._books.files([*within, Where("status", "=", "in_progress")], limit=None, order="asc")
         for file in left:
+            await self.adopt(file)
+
+    async def adopt(self, file: StoreFile) -> None:
+        """Work on a file that is in progress and that nobody works on, for those whose file it is."""
+        idle = file.status == "in_progress" and not self._background.running(file.id)
+        if not idle or self._holder.taken(file.lease):
+            return
+        if await self._books.hold(file, self._holder.lease(), instead_of=file.lease):
             caller = None if file.owner in (None, SHARED) else context.User(file.owner)
             self._begin(file, caller, {})
 
@@ -129,6 +142,7 @@ class Ingest:
             size=size,
             overlap=overlap,
             attributes=entries.checked_attributes(asked.attributes),
+            lease=self._holder.lease(),
         )
 
     async def _sizes(self, store: Store, asked: AttachFileRequest) -> tuple[int, int]:
@@ -149,22 +163,42 @@ class Ingest:
         return size, size * usual.chunk_overlap_tokens // usual.max_chunk_size_tokens
 
     async def _index(self, file: StoreFile) -> None:
-        """One file from its beginning to its end, good or bad."""
+        """One file from its beginning to its end, good or bad; unless another process took it while it waited."""
         async with self._places:
-            store = await self._books.store(file.store)
+            if not await self._books.hold(file, self._holder.lease()):
+                return
+            beating = asyncio.create_task(self._beat(file))
             try:
-                file, used = await self._fill(store, file)
-            except StackError as error:
-                await self._fail(store, file, error)
-                return
-            except Exception as error:
-                log.exception("file %s of vector store %s failed", file.file_id, file.store)
-                await self._fail(store, file, StackError(f"{type(error).__name__}: {error}"))
-                return
-            fresh = await self._books.file(file.store, file.file_id)
-            if fresh.attributes != file.attributes:
-                await self.label(store, fresh)
-            await self._books.settle(file, "completed", used=used)
+                await self._work(file)
+            finally:
+                beating.cancel()
+
+    async def _beat(self, file: StoreFile) -> None:
+        """Tell other processes now and then that a file is worked on."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(StackError):  # a store that is away is told by the work itself
+                await self._books.hold(file, self._holder.lease())
+
+    async def _close(self) -> None:
+        await self._background.close()
+        self._holder.close()
+
+    async def _work(self, file: StoreFile) -> None:
+        store = await self._books.store(file.store)
+        try:
+            file, used = await self._fill(store, file)
+        except StackError as error:
+            await self._fail(store, file, error)
+            return
+        except Exception as error:
+            log.exception("file %s of vector store %s failed", file.file_id, file.store)
+            await self._fail(store, file, StackError(f"{type(error).__name__}: {error}"))
+            return
+        fresh = await self._books.file(file.store, file.file_id)
+        if fresh.attributes != file.attributes:
+            await self.label(store, fresh)
+        await self._books.settle(file, "completed", used=used)
 
     async def _fill(self, store: Store, file: StoreFile) -> tuple[StoreFile, int]:
         """Put a file's pieces into the index; gives its record and the bytes that they use."""

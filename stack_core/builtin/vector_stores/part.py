@@ -292,12 +292,17 @@ class Vectors(VectorStores, VectorIO):
     async def _file(self, store: str, file_id: str) -> tuple[Store, StoreFile]:
         await self._ready()
         found = await self._books.store(store)
-        return found, await self._books.file(found.id, file_id)
+        file = await self._books.file(found.id, file_id)
+        await self._ingest.adopt(file)
+        return found, file
 
     async def _batch(self, store: str, id: str) -> tuple[Store, Batch]:
         await self._ready()
         found = await self._books.store(store)
-        return found, await self._books.sound_batch(await self._books.batch(found.id, id))
+        batch = await self._books.batch(found.id, id)
+        if batch.file_counts.in_progress:
+            await self._ingest.resume([Where("batch", "=", batch.id)])
+        return found, await self._books.sound_batch(batch)
 
     async def _files(self, store: Store, request: ListStoreFilesRequest, where: list[Where]) -> VectorStoreFileList:
         if request.filter is not None:

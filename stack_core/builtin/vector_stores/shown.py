@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from stack_core.apis._chunking import StaticChunking, StaticSizes
 from stack_core.apis.vector_io import Chunk
-from stack_core.apis.vector_stores import (
-    FileBatch,
-    FileStatus,
-    StaticChunking,
-    StaticSizes,
-    VectorStore,
-    VectorStoreFile,
-)
+from stack_core.apis.vector_stores import FileBatch, FileStatus, VectorStore, VectorStoreFile
 from stack_core.builtin.vector_stores.books import Batch, Store, StoreFile
 from stack_core.errors import InvalidRequest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,27 +29,41 @@ class Line:
 
 
 async def texts(content: FileContent) -> AsyncIterator[tuple[int, bytes]]:
-    """(number, line) of every line that is not blank; at most one piece and one line are held at a time."""
-    number, rest = 0, b""
+    """(number, line) of every line that is not blank; at most one piece and one line are held at a time. Of a line that
+    is too long for a request only its beginning is given."""
+    number, rest = 0, bytearray()
     try:
         async for piece in content.chunks():
-            *whole, rest = (rest + piece).split(b"\n")
+            *whole, last = piece.split(b"\n")
             for text in whole:
                 number += 1
-                if text.strip():
-                    yield number, text
-            if len(rest) > LONGEST_LINE:
-                number += 1
-                yield number, rest[:100]
-                rest = b""
-        if rest.strip():
-            yield number + 1, rest
+                _grow(rest, text)
+                if line := _bare(rest, number):
+                    yield number, line
+                rest = bytearray()
+            _grow(rest, last)
+        if line := _bare(rest, number + 1):
+            yield number + 1, line
     finally:
         await content.aclose()
 
 
+def _grow(line: bytearray, more: bytes) -> None:
+    """Add to a line, up to one byte more than it may have: that one tells that it is too long."""
+    line += more[: LONGEST_LINE + 1 - len(line)]
+
+
+def _bare(line: bytearray, number: int) -> bytes:
+    """A line without the spaces around it, the first one without the mark that some editors begin a file with."""
+    if len(line) > LONGEST_LINE:
+        return bytes(line)
+    return bytes(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
+
+
 def parse(number: int, text: bytes, endpoint: str) -> Line:
     """A line, with its fault where it is no request for `endpoint`."""
+    if len(text) > LONGEST_LINE:
+        return _faulty(number, None, "line_too_long", f"line {number} is longer than {LONGEST_LINE:,} bytes")
     try:
         row = from_json(text)
     except ValueError as error:

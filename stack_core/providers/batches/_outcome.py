@@ -52,6 +52,12 @@ def faulty(line: Line) -> Outcome:
     return Outcome(False, row)
 
 
+def unanswered(line: Line, code: str, message: str) -> Outcome:
+    """A request that was not made, because its batch ended before."""
+    row = {"id": _request_id(), "custom_id": line.custom_id, "response": None}
+    return Outcome(False, {**row, "error": {"code": code, "message": message}})
+
+
 def count_tokens(usage: BatchUsage, row: dict[str, Any]) -> None:
     """Add the tokens of an answer to those of its batch."""
     body = (row.get("response") or {}).get("body") or {}

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import socket
+import json
+import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -24,21 +26,24 @@ from stack_core.apis.files import Files
 from stack_core.apis.inference import Inference
 from stack_core.apis.responses import Responses
 from stack_core.background import Background
-from stack_core.errors import Conflict, InvalidRequest
+from stack_core.errors import Conflict, InvalidRequest, StackError, StoreUnavailable
+from stack_core.lease import Holder
 from stack_core.providers import provider
-from stack_core.providers.batches._work import Method, Work, no_method
+from stack_core.providers.batches._work import Method, TakenOver, Work, no_method
 from stack_core.storage.kv import KeyValue
 from stack_core.storage.records import Data, Records
 from stack_core.storage.references import KVReference
 from stack_core.storage.sql import Column, Sql, Where
 
+log = logging.getLogger(__name__)
 WINDOWS = {"24h": 24 * 3600}
 """Completion window → seconds (OpenAI has this one)."""
-STALE_SECONDS = 60
-"""After this long without a word from the process that works on a batch, another one takes it over."""
-_OPEN: set[str] = set()
-"""Those of this process that are open: a container's process may have the number of the one before it."""
-_OURS = ("lease", "output_expires_after", "idempotency")
+SWEEP_SECONDS = 20.0
+"""How often is looked for batches whose process is gone, and how often a process says that it works on one."""
+RETRY_SECONDS = 5.0
+"""How long a batch waits for a store that is away."""
+OVER = ("completed", "failed", "expired", "cancelled")
+_OURS = ("lease", "output_expires_after", "idempotency", "attributes", "ended")
 """What is kept beside the fields that callers see."""
 
 
@@ -74,18 +79,17 @@ class ReferenceBatches(Batches):
         self._records = Records(store, "batches", "batch", fields=[Column("open", "integer")])
         self._background = Background()
         self._turn = asyncio.Semaphore(config.max_concurrent_batches)
-        self._process: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "token": uuid4().hex}
+        self._hurry: dict[str, asyncio.Event] = {}
+        self._holder = Holder()
 
     async def __aenter__(self) -> ReferenceBatches:
-        _OPEN.add(self._process["token"])
-        left = await self._records.page(limit=None, order="asc", where=[Where("open", "=", 1)])
-        for batch in left.data:
-            await self._adopt(batch)
+        await self._adopt_all()
+        self._background.start("sweep", self._sweep())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._background.close()
-        _OPEN.discard(self._process["token"])
+        self._holder.close()
 
     async def create_batch(self, request: CreateBatchRequest) -> Batch:
         """Start a batch.
@@ -96,25 +100,25 @@ class ReferenceBatches(Batches):
             Conflict: the idempotency key was used with another request.
         """
         self._check(request)
-        await self._files.get_file(request.input_file_id)
         owner, now = context.owner(), int(time.time())
-        print_of = request.model_dump_json(exclude={"idempotency_key"})
+        asked = request.model_dump(mode="json", exclude={"idempotency_key"})
         batch_id = f"batch_{uuid4().hex}"
         if request.idempotency_key is not None:
-            named = hashlib.sha256(f"{owner} {request.idempotency_key}".encode())
+            named = hashlib.sha256(json.dumps([owner, request.idempotency_key]).encode())
             batch_id = f"batch_{named.hexdigest()[:32]}"
             if (known := await self._records.find(batch_id, owner=owner)) is not None:
-                return self._same(known, print_of)
+                return self._same(known, asked)
+        await self._files.get_file(request.input_file_id)
         data = self._new(batch_id, request, now)
         try:
-            await self._records.add({**data, "idempotency": print_of}, owner=owner, open=1)
+            await self._records.add({**data, "idempotency": asked}, owner=owner, open=1)
         except Conflict:  # the same key at the same moment
-            return self._same(await self._records.get(batch_id, owner=owner), print_of)
+            return self._same(await self._records.get(batch_id, owner=owner), asked)
         self._begin(batch_id, context.user.get(), dict(context.provider_data.get()))
         return _shown(data)
 
     def _new(self, batch_id: str, request: CreateBatchRequest, now: int) -> Data:
-        expiry = request.output_expires_after
+        expiry, caller = request.output_expires_after, context.user.get()
         return {
             **Batch(
                 id=batch_id,
@@ -126,22 +130,22 @@ class ReferenceBatches(Batches):
                 expires_at=now + WINDOWS[request.completion_window],
                 metadata=request.metadata,
             ).model_dump(mode="json"),
-            "lease": {**self._process, "seen": now},
+            "lease": self._holder.lease(),
             "output_expires_after": expiry.model_dump() if expiry else None,
+            "attributes": {name: list(values) for name, values in caller.attributes.items()} if caller else {},
         }
 
     def _check(self, request: CreateBatchRequest) -> None:
-        if request.endpoint not in self._methods:
-            raise InvalidRequest(f"endpoint: {request.endpoint!r} is not served", f"one of {', '.join(self._methods)}")
-        if request.completion_window not in WINDOWS:
-            given = request.completion_window
-            raise InvalidRequest(f"completion_window: {given!r} is not served", f"one of {', '.join(WINDOWS)}")
-        pairs = request.metadata or {}
-        if len(pairs) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in pairs.items()):
-            raise InvalidRequest("metadata: at most 16 pairs, keys of 64 and values of 512 characters")
+        served = {"endpoint": list(self._methods), "completion_window": list(WINDOWS)}
+        wrong = [name for name, known in served.items() if getattr(request, name) not in known]
+        if wrong:
+            told = "; ".join(f"{name}: {getattr(request, name)!r} is not served" for name in wrong)
+            hints = "; ".join(f"{name}: one of {', '.join(served[name])}" for name in wrong)
+            faults = [{"loc": [name], "msg": f"one of {', '.join(served[name])}", "type": "enum"} for name in wrong]
+            raise InvalidRequest(told, hints, errors=faults)
 
-    def _same(self, known: Data, print_of: str) -> Batch:
-        if known["idempotency"] != print_of:
+    def _same(self, known: Data, asked: dict[str, Any]) -> Batch:
+        if known["idempotency"] != asked:
             raise Conflict("this idempotency_key was used with another request", "use a new key for a new batch")
         return _shown(known)
 
@@ -165,7 +169,7 @@ class ReferenceBatches(Batches):
             Conflict: it is over.
         """
         batch = await self._records.get(batch_id, owner=context.owner())
-        if batch["status"] in ("completed", "failed", "expired", "cancelled"):
+        if batch["status"] in OVER:
             raise Conflict(f"{batch_id} is {batch['status']} and cannot be cancelled")
         if batch["status"] in ("validating", "in_progress"):
             stopping = {"status": "cancelling", "cancelling_at": int(time.time())}
@@ -175,48 +179,100 @@ class ReferenceBatches(Batches):
                 return {**current, **stopping} if going else current
 
             batch = await self._records.change(batch_id, changed)
+        if batch_id in self._hurry:
+            self._hurry[batch_id].set()
         await self._adopt(batch)
         return _shown(batch)
 
+    async def _sweep(self) -> None:
+        """Now and then, take over what others left."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                await self._adopt_all()
+            except StackError as error:
+                log.warning("batches cannot be looked at: %s", error.message)
+
+    async def _adopt_all(self) -> None:
+        left = await self._records.page(limit=None, order="asc", where=[Where("open", "=", 1)])
+        for batch in left.data:
+            await self._adopt(batch)
+
     async def _adopt(self, batch: Data) -> None:
         """Work on a batch that is not over and that nobody works on."""
-        over = batch["status"] in ("completed", "failed", "expired", "cancelled")
-        if over or self._background.running(batch["id"]) or self._alive(batch["lease"]):
+        if batch["status"] in OVER or self._background.running(batch["id"]) or self._holder.taken(batch["lease"]):
             return
-        lease = {**self._process, "seen": int(time.time())}
-        await self._records.change(batch["id"], lambda current: {**current, "lease": lease})
-        owner = await self._records.owner_of(batch["id"])
-        self._begin(batch["id"], context.User(owner) if owner else None, {})
+        lease = self._holder.lease()
 
-    def _alive(self, lease: dict[str, Any]) -> bool:
-        """Whether another process works on the batch of this lease."""
-        if lease["host"] != self._process["host"]:
-            return time.time() - float(lease["seen"]) < STALE_SECONDS
-        if lease["pid"] == self._process["pid"]:
-            return lease["token"] in _OPEN and lease["token"] != self._process["token"]
-        try:
-            os.kill(lease["pid"], 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return time.time() - float(lease["seen"]) < STALE_SECONDS
+        def taken(current: Data) -> Data:
+            return {**current, "lease": lease} if current["lease"] == batch["lease"] else current
+
+        kept = await self._records.change(batch["id"], taken)
+        if kept["lease"] != lease or kept["status"] in OVER:
+            return  # another process was first
+        owner = await self._records.owner_of(batch["id"])
+        attributes = {name: tuple(values) for name, values in (batch.get("attributes") or {}).items()}
+        self._begin(batch["id"], context.User(owner, attributes) if owner else None, {})
 
     def _begin(self, batch_id: str, caller: context.User | None, data: dict[str, Any]) -> None:
         self._background.start(batch_id, self._run(batch_id), caller=caller, data=data)
 
     async def _run(self, batch_id: str) -> None:
-        async with self._turn:
-            at_once = self._config.max_concurrent_requests_per_batch
-            work = Work(
-                batch_id,
-                records=self._records,
-                outcomes=self._outcomes,
-                files=self._files,
-                methods=self._methods,
-                at_once=at_once,
-            )
-            await work.run()
+        """Carry out a batch, again and again while a store is away."""
+        beating = asyncio.create_task(self._beat(batch_id))
+        try:
+            async with self._turn_of(batch_id):
+                while True:
+                    try:
+                        return await self._work(batch_id).run()
+                    except StoreUnavailable as error:
+                        log.warning("%s waits for its store: %s", batch_id, error.message)
+                        await asyncio.sleep(RETRY_SECONDS)
+        except TakenOver as error:
+            log.info("%s", error.message)
+        finally:
+            beating.cancel()
+
+    def _work(self, batch_id: str) -> Work:
+        return Work(
+            batch_id,
+            self._holder.token,
+            records=self._records,
+            outcomes=self._outcomes,
+            files=self._files,
+            methods=self._methods,
+            at_once=self._config.max_concurrent_requests_per_batch,
+        )
+
+    @asynccontextmanager
+    async def _turn_of(self, batch_id: str) -> AsyncIterator[None]:
+        """A place among those that are carried out. One that is cancelled while it waits needs none."""
+        hurry = self._hurry[batch_id] = asyncio.Event()
+        turn, hurried = asyncio.create_task(self._turn.acquire()), asyncio.create_task(hurry.wait())
+        try:
+            await asyncio.wait([turn, hurried], return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            del self._hurry[batch_id]
+            hurried.cancel()
+            if turn.done() and not turn.cancelled():
+                self._turn.release()
+            turn.cancel()
+
+    async def _beat(self, batch_id: str) -> None:
+        """Tell other processes that this one works on a batch, also while it waits for its turn."""
+        work = self._work(batch_id)
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                batch = await work.beat()
+            except TakenOver:
+                return
+            except StackError as error:
+                log.warning("%s: %s", batch_id, error.message)
+                continue
+            if batch["status"] == "cancelling" and batch_id in self._hurry:
+                self._hurry[batch_id].set()
 
 
 def _shown(batch: Data) -> Batch:

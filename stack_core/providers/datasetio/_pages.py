@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from stack_core.apis.datasetio import RowPage
 from stack_core.providers.datasetio._appended import Appended
@@ -54,6 +55,6 @@ async def page_of(dataset_id: str, table: Table, appended: Appended, start: int 
     return RowPage(
         data=data,
         has_more=more,
-        url=f"/v1beta/datasetio/iterrows/{dataset_id}",
+        url=f"/v1beta/datasetio/iterrows/{quote(dataset_id)}",
         next_start_index=first + len(data) if more else None,
     )

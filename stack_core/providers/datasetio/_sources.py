@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
+from weakref import WeakValueDictionary
 
 from stack_core.apis.files import Files
 from stack_core.errors import (
@@ -30,11 +31,13 @@ from stack_core.errors import (
 )
 from stack_core.http import Client, HTTPError, InvalidURL, TimeoutException, open_client
 from stack_core.providers.datasetio._folders import Folders
+from stack_core.providers.datasetio._hosts import Hosts
 from stack_core.providers.datasetio._pages import Table
 from stack_core.providers.datasetio._tables import is_gzip, open_table, unpack
 
 MOST_OPEN = 256
 """Tables whose places are remembered."""
+MOST_REDIRECTS = 10
 MOST_COPIES = 64
 """Addresses and uploads of which a copy is kept."""
 SCHEMES = ("file", "lsfs", "http", "https", "data")
@@ -55,15 +58,19 @@ class Sources:
         limit: bytes of a copy.
         downloads: whether http and https are served.
         files: uploaded files by id.
+        private: whether addresses of the own network are read (see `Hosts`).
     """
 
-    def __init__(self, folders: Folders, limit: int, downloads: bool, files: Files | None) -> None:
+    def __init__(
+        self, folders: Folders, limit: int, downloads: bool, files: Files | None, private: bool | None = None
+    ) -> None:
         self._folders, self._limit, self._downloads, self._files = folders, limit, downloads, files
+        self._hosts = Hosts(private)
         self._tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
         self._copies: OrderedDict[str, list[_Copy]] = OrderedDict()
         self._unpacked: dict[tuple[Any, ...], Path] = {}
         self._lock = threading.Lock()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._client: Client | None = None
 
@@ -139,7 +146,7 @@ class Sources:
             raise
 
     async def _copied(self, uri: str, *, anew: bool) -> _Copy:
-        key = hashlib.sha256(uri.encode()).hexdigest()
+        key = hashlib.sha256(f"{self._hosts.open} {uri}".encode()).hexdigest()  # a copy is for those who may ask
         async with self._locks.setdefault(key, asyncio.Lock()):
             copies = self._copies.get(key, [])
             if copies and not anew:
@@ -156,8 +163,7 @@ class Sources:
         self._copies[key] = [*copies[-1:], copy]
         self._copies.move_to_end(key)
         while len(self._copies) > MOST_COPIES:
-            oldest, dropped = self._copies.popitem(last=False)
-            self._locks.pop(oldest, None)
+            _, dropped = self._copies.popitem(last=False)
             for old in dropped:
                 old.path.unlink(missing_ok=True)
 
@@ -184,20 +190,30 @@ class Sources:
         parts = urlsplit(uri)
         shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # a query may hold a key
         self._client = self._client or open_client()
+        name = Path(unquote(parts.path)).name or shown
         try:
-            async with self._client.stream("GET", uri, follow_redirects=True) as answer:
-                if answer.status_code >= 400:
-                    raise ProviderError(
-                        f"{shown} answered {answer.status_code}",
-                        "is the address right, and public?",
-                        upstream_status=answer.status_code,
-                    )
-                path = await self._saved(answer.aiter_bytes(), shown)
-                return _Copy(path, Path(unquote(parts.path)).name or shown, answer.headers.get("content-type", ""))
+            for _ in range(MOST_REDIRECTS):
+                await self._hosts.check(uri)
+                async with self._client.stream("GET", uri, follow_redirects=False) as answer:
+                    self._hosts.check_peer(answer)
+                    if answer.next_request is None:
+                        return await self._answered(answer, shown, name)
+                    uri = str(answer.next_request.url)
         except TimeoutException as error:
             raise ProviderTimeout(f"{shown} did not answer in time") from error
         except (HTTPError, InvalidURL) as error:
             raise ProviderUnavailable(f"{shown} cannot be read: {error or type(error).__name__}") from error
+        raise ProviderError(f"{shown} leads on and on", "give the address where the rows are")
+
+    async def _answered(self, answer: Any, shown: str, name: str) -> _Copy:
+        if answer.status_code >= 400:
+            raise ProviderError(
+                f"{shown} answered {answer.status_code}",
+                "is the address right, and public?",
+                upstream_status=answer.status_code,
+            )
+        path = await self._saved(answer.aiter_bytes(), shown)
+        return _Copy(path, name, answer.headers.get("content-type", ""))
 
     async def _uploaded(self, file_id: str) -> _Copy:
         """A copy of an uploaded file. The Files API is asked each time: it knows who may read it."""

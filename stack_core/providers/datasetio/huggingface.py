@@ -22,6 +22,7 @@ from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, nea
 from stack_core.providers._registry import provider
 from stack_core.providers.datasetio._appended import Appended
 from stack_core.providers.datasetio._folders import Folders
+from stack_core.providers.datasetio._hosts import Hosts
 from stack_core.providers.datasetio._pages import page_of
 from stack_core.providers.datasetio._values import plain
 from stack_core.storage.kv import KeyValue
@@ -45,6 +46,9 @@ class HuggingFaceConfig(BaseModel):
     roots: list[Path] | None = Field(
         None, description="Folders below which local files may be read; the working directory where left out."
     )
+    private_hosts: bool | None = Field(
+        None, description="Whether data files of the own network are read; left out: where no caller is known."
+    )
 
 
 @provider("remote::huggingface", packages=("datasets",), extra="huggingface")
@@ -56,6 +60,7 @@ class HuggingFace(DatasetIO):
     def __init__(self, config: HuggingFaceConfig, datasets: Datasets, kvstore: KeyValue) -> None:
         self._datasets, self._appended = datasets, Appended(kvstore)
         self._folders = Folders(config.roots, "remote::huggingface")
+        self._hosts = Hosts(config.private_hosts)
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -67,6 +72,9 @@ class HuggingFace(DatasetIO):
                 f"{dataset_id} has rows of its own, and remote::huggingface reads addresses",
                 "register it with inline::localfs",
             )
+        files = _address(source.uri)[1].get("data_files", "")
+        if files.startswith(("http://", "https://")):
+            await self._hosts.check(files)
         table = HubTable(await asyncio.to_thread(self._open, source.uri))
         return await page_of(dataset_id, table, self._appended, start_index, limit)
 

@@ -34,6 +34,9 @@ class LocalFSConfig(BaseModel):
         None, description="Folders below which files may be read; the working directory where left out."
     )
     downloads: bool = Field(True, description="Whether http and https addresses are read.")
+    private_hosts: bool | None = Field(
+        None, description="Whether addresses of the own network are read; left out: where no caller is known."
+    )
     max_bytes: int = Field(512 * 1024 * 1024, ge=1, description="Most bytes of a download, or of an unpacked file.")
 
 
@@ -46,7 +49,7 @@ class LocalFS(DatasetIO):
     def __init__(self, config: LocalFSConfig, datasets: Datasets, files: Files | None, kvstore: KeyValue) -> None:
         self._datasets, self._appended = datasets, Appended(kvstore)
         folders = Folders(config.roots, "inline::localfs")
-        self._sources = Sources(folders, config.max_bytes, config.downloads, files)
+        self._sources = Sources(folders, config.max_bytes, config.downloads, files, config.private_hosts)
 
     async def __aenter__(self) -> LocalFS:
         return self

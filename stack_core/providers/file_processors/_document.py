@@ -10,14 +10,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from stack_core.apis.file_processors import (
-    Chunking,
-    FileChunk,
-    FileChunkMetadata,
-    ProcessedFile,
-    StaticChunking,
-    StaticSizes,
-)
+from stack_core.apis._chunking import Chunking, StaticChunking, StaticSizes
+from stack_core.apis.file_processors import FileChunk, FileChunkMetadata, ProcessedFile
 from stack_core.errors import InvalidRequest
 from stack_core.text.chunking import Piece, chunk, tokens
 

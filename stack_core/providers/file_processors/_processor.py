@@ -13,8 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stack_core.apis._chunking import StaticSizes
 from stack_core.apis._content import FileContent
-from stack_core.apis.file_processors import FileProcessors, ProcessedFile, ProcessFile, StaticSizes
+from stack_core.apis.file_processors import FileProcessors, ProcessedFile, ProcessFile
 from stack_core.apis.files import Files
 from stack_core.errors import InvalidRequest, PayloadTooLarge, nearest
 from stack_core.providers.file_processors._document import About, Document, answer, processed

@@ -13,10 +13,10 @@ from stack_core.apis.files import Files
 from stack_core.apis.providers import ProviderId
 from stack_core.errors import InvalidRequest, ProviderError
 from stack_core.http import HTTPError, Network, open_client
+from stack_core.providers._refusals import About, Refusals
 from stack_core.providers._registry import provider
 from stack_core.providers.file_processors._document import Document, Section
 from stack_core.providers.file_processors._processor import Processor, ProcessorConfig, Source
-from stack_core.providers.inference._errors import About, Refusals
 
 PAGE_BREAK = "<!-- stack: page break -->"
 

@@ -166,7 +166,7 @@ def media_type_of(upload: Upload) -> str:
 async def size_of(upload: Upload) -> int:
     """Bytes of an upload."""
     try:
-        return await asyncio.to_thread(upload.file.seek, 0, 2)
+        return await upload.size()
     except (OSError, ValueError) as error:
         raise unreadable(upload, error) from error
 

@@ -41,7 +41,7 @@ class LocalConfig(BaseModel):
 @provider(
     "inline::localfs",
     sample={
-        "storage_dir": "${env.FILES_STORAGE_DIR:=~/.llama/files}",
+        "storage_dir": "${env.FILES_STORAGE_DIR:=__distro_dir__/files}",
         "metadata_store": {"table_name": "files_metadata", "backend": "sql_default"},
     },
 )

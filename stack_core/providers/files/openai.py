@@ -15,9 +15,9 @@ from stack_core.apis.files import File, Purpose
 from stack_core.apis.providers import ProviderId
 from stack_core.errors import MissingCredential, NotFound, ProviderError
 from stack_core.http import HTTPError, Network, Response, open_client
+from stack_core.providers._refusals import About, Refusals
 from stack_core.providers._registry import provider
 from stack_core.providers.files._kept import Kept, KeptFiles, media_type_of, pieces_of, size_of
-from stack_core.providers.inference._errors import About, Refusals
 from stack_core.storage.references import SqlReference
 from stack_core.storage.sql import Sql
 

@@ -69,14 +69,15 @@ class S3Files(KeptFiles):
         self._lock = asyncio.Lock()
 
     async def _write(self, file: File, upload: Upload) -> Kept:
-        reading = _Counted(upload)
         details = {"ContentType": media_type_of(upload)}
         client = await self._client()
-        try:
-            await self._call(client.upload_fileobj, reading, self._config.bucket_name, file.id, details)
-        except asyncio.CancelledError:
-            await self._remove(file.id)
-            raise
+        with upload.opened() as source:
+            reading = _Counted(upload, source)
+            try:
+                await self._call(client.upload_fileobj, reading, self._config.bucket_name, file.id, details)
+            except asyncio.CancelledError:
+                await self._remove(file.id)
+                raise
         file.bytes = reading.count
         return Kept(file, media_type_of(upload), file.id)
 
@@ -219,8 +220,8 @@ def _code(error: ClientError) -> str:
 class _Counted:
     """An upload as boto3 reads it: only forwards, in its own threads, and never beyond the limit."""
 
-    def __init__(self, upload: Upload) -> None:
-        self._upload, self._file = upload, _from_start(upload)
+    def __init__(self, upload: Upload, file: BinaryIO) -> None:
+        self._upload, self._file = upload, file
         self.count = 0
 
     def read(self, most: int = -1) -> bytes:
@@ -233,8 +234,3 @@ class _Counted:
         if self.count > MOST:
             raise too_large(label(self._upload.filename))
         return piece
-
-
-def _from_start(upload: Upload) -> BinaryIO:
-    upload.file.seek(0)
-    return upload.file

@@ -13,9 +13,9 @@ from pydantic_core import from_json, to_json
 from stack_core import context
 from stack_core.errors import ConfigError, MissingCredential
 from stack_core.http import Client, HTTPError, InvalidURL, Network, Response, open_client
+from stack_core.providers._refusals import About, Refusals, error_in
 from stack_core.providers.inference._access import Call
 from stack_core.providers.inference._config import ServiceConfig, full_base
-from stack_core.providers.inference._errors import About, Refusals, error_in
 
 
 @dataclass(frozen=True)

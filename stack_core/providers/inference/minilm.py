@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,9 +105,10 @@ class MiniLM(Inference):
 
         Raises:
             ConfigError: the weights are not there.
-            InvalidRequest: no input, ids outside the vocabulary, or `dimensions` other than 384.
+            InvalidRequest: no input, ids outside the vocabulary, `dimensions` other than 384, or an unknown field.
         """
         _known(request.model)
+        _check_fields(request.model_extra)
         if request.dimensions not in (None, DIMENSIONS):
             raise InvalidRequest(
                 f"dimensions: {MODEL} gives {DIMENSIONS} and cannot shorten them to {request.dimensions}"
@@ -125,9 +126,11 @@ class MiniLM(Inference):
 
         Raises:
             ConfigError: the weights are not there.
+            InvalidRequest: an unknown field.
             Unsupported: an item or the query is an image.
         """
         _known(request.model)
+        _check_fields(request.model_extra)
         vectors, _ = await self._embed([_text(item) for item in (request.query, *request.items)])
         scores = vectors[1:] @ vectors[0]
         order = (-scores).argsort(kind="stable")[: request.max_num_results]
@@ -198,6 +201,12 @@ def _ids(words: WordPiece, given: str | Sequence[int]) -> list[int]:
         )
     inner = [number for number in given if number not in (CLS, SEP)]
     return [CLS, *inner[: MOST_TOKENS - 2], SEP]
+
+
+def _check_fields(unknown: Mapping[str, object] | None) -> None:
+    """No service is behind this model that could know them."""
+    if given := sorted(name for name, value in (unknown or {}).items() if value is not None):
+        raise InvalidRequest(f"{MODEL} takes no {', '.join(given)}", "leave it out")
 
 
 def _text(item: object) -> str:

@@ -34,10 +34,10 @@ from stack_core.apis.models import Model
 from stack_core.apis.providers import Health, ProviderId
 from stack_core.errors import InvalidRequest, NotFound, StackError, Unsupported
 from stack_core.http import EventParser, HTTPError, InvalidURL, Response, body_of, open_client
+from stack_core.providers._refusals import About, error_in
 from stack_core.providers.inference import _answers
 from stack_core.providers.inference._chunks import ChatStream, TextStream
 from stack_core.providers.inference._config import ServiceConfig
-from stack_core.providers.inference._errors import About, error_in
 from stack_core.providers.inference._quirks import image_urls
 from stack_core.providers.inference._upstream import Target, Upstream
 

@@ -73,6 +73,6 @@ class _Column:
 
 def grown(array: NDArray[Any], needed: int) -> NDArray[Any]:
     """A copy with room for `needed` rows and as many again, zeros at the end."""
-    out = np.zeros(2 * needed, array.dtype)
+    out = np.zeros((2 * needed, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out

@@ -1,4 +1,4 @@
-"""A collection in memory: a flat faiss index with the entries beside it.
+"""A collection in memory: a matrix of vectors with the entries beside it.
 
 Rows are only ever added. What was replaced or removed stays as a dead row that searches pass over, until the collection
 is made anew out of `batches`.
@@ -7,31 +7,33 @@ is made anew out of `batches`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stack_core.apis.vector_io import Entry, Filter, Hit
-from stack_core.providers.vector_io._batch import Array, Batch, directions
+from stack_core.providers.vector_io._batch import Batch, direction, directions, positive
 from stack_core.providers.vector_io._columns import Columns, Mask, grown
 from stack_core.providers.vector_io._gate import Gate
+from stack_core.providers.vector_io._matrix import FaissMatrix, Matrix, NumpyMatrix
 from stack_core.providers.vector_io._words import WordIndex
 
 ROWS_A_BATCH = 256
 """Rows of one batch when a collection is written anew."""
+AT_ONCE = 1 << 20
+"""Numbers in an index that is searched on the event loop: a tenth of a millisecond, less than a thread costs."""
+MATRICES: Mapping[str, Callable[[int], Matrix]] = {"faiss": FaissMatrix, "numpy": NumpyMatrix}
 
 
 class Flat:
-    """Entries of one dimension. Every method is safe in several threads."""
+    """Entries of one dimension, searched by one of `MATRICES`. Every method is safe in several threads."""
 
-    def __init__(self, dimension: int) -> None:
-        import faiss
-
+    def __init__(self, dimension: int, matrix: str) -> None:
         self.dimension = dimension
-        self._faiss: Any = faiss  # its types are those of the C++ constructors; Python's take arrays and keywords
-        self._index = faiss.IndexFlatIP(dimension)
+        self._kind = matrix
+        self._matrix = MATRICES[matrix](dimension)
         self._gate = Gate()
         self._words: WordIndex | None = None
         self._making_words = threading.Lock()
@@ -54,6 +56,23 @@ class Flat:
         """Rows that were replaced or removed."""
         return len(self._ids) - len(self._row_of)
 
+    @property
+    def small(self) -> bool:
+        """Whether a search takes less time than to begin one in a thread."""
+        return self.rows * self.dimension <= AT_ONCE
+
+    def empty(self) -> Flat:
+        """Another one of its kind, without entries."""
+        return Flat(self.dimension, self._kind)
+
+    def batch(self, entries: Sequence[Entry]) -> Batch:
+        """Entries, checked and ready to be put (see `Batch.of`)."""
+        return Batch.of(entries, self.dimension)
+
+    def replay(self, row: dict[str, Any]) -> None:
+        """Put a batch that was written down (see `Batch.from_json`)."""
+        self.put(Batch.from_json(row, self.dimension))
+
     def put(self, batch: Batch) -> None:
         """Add a batch; entries of the same ids die."""
         if not len(batch):
@@ -64,7 +83,7 @@ class Flat:
             if end > len(self._alive):
                 self._alive, self._lengths = grown(self._alive, end), grown(self._lengths, end)
             self._forget(batch.ids)
-            self._index.add(units)
+            self._matrix.add(units)
             self._ids += batch.ids
             self._texts += batch.texts
             self._payloads += batch.payloads
@@ -83,26 +102,29 @@ class Flat:
         with self._gate.reading():
             return [id for id in dict.fromkeys(ids) if id in self._row_of]
 
-    def nearest(self, unit: Array, most: int, where: Filter | None) -> list[Hit]:
-        """The best entries by cosine similarity to a vector of length one, (dimension,)."""
+    def nearest(self, vector: Sequence[float], most: int, where: Filter | None) -> list[Hit]:
+        """The best entries by cosine similarity.
+
+        Raises:
+            InvalidRequest: the vector does not fit, or fewer than one are asked for.
+        """
+        unit = direction(vector, self.dimension)
+        positive(most)
         with self._gate.reading():
             mask = self._taken(where)
             many = min(most, len(self._row_of) if mask is None else int(np.count_nonzero(mask)))
             if not many:
                 return []
-            query = unit.reshape(1, -1)
-            if mask is None:
-                scores, rows = self._index.search(query, many)
-            else:
-                bits = np.packbits(mask, bitorder="little")
-                selector = self._faiss.IDSelectorBitmap(bits)
-                chosen = self._faiss.SearchParameters(sel=selector)
-                scores, rows = self._index.search(query, many, params=chosen)
-            pairs = zip(rows[0].tolist(), scores[0].tolist(), strict=True)
+            pairs = zip(*self._matrix.nearest(unit, many, mask), strict=True)
             return [self._hit(row, min(1.0, max(-1.0, score))) for row, score in pairs]
 
     def matching(self, words: str, most: int, where: Filter | None) -> list[Hit]:
-        """The best entries by BM25. The first search of words indexes the texts."""
+        """The best entries by BM25. The first search of words indexes the texts.
+
+        Raises:
+            InvalidRequest: fewer than one are asked for.
+        """
+        positive(most)
         with self._gate.reading():
             with self._making_words:
                 index = self._words = self._words or WordIndex()
@@ -116,7 +138,7 @@ class Flat:
             mask = self._taken(where)
             rows = self._row_of.values() if ids is None else sorted({self._row_of[i] for i in ids if i in self._row_of})
             found = [row for row in rows if mask is None or mask[row]]
-            return [self._entry(row) for row in found[:limit]]
+            return self._entries(found[:limit])
 
     def batches(self) -> Iterator[Batch]:
         """All entries, in their order."""
@@ -129,7 +151,7 @@ class Flat:
                 [self._texts[row] for row in part],
                 [self._attributes[row] for row in part],
                 [self._payloads[row] for row in part],
-                self._index.reconstruct_batch(part) * self._lengths[part][:, None],
+                self._matrix.rows(part) * self._lengths[part][:, None],
             )
 
     def _taken(self, where: Filter | None) -> Mask | None:
@@ -147,6 +169,11 @@ class Flat:
     def _hit(self, row: int, score: float) -> Hit:
         return Hit(self._ids[row], self._texts[row], score, self._attributes[row], self._payloads[row])
 
-    def _entry(self, row: int) -> Entry:
-        vector = (self._index.reconstruct(row) * self._lengths[row]).tolist()
-        return Entry(self._ids[row], self._texts[row], vector, self._attributes[row], self._payloads[row])
+    def _entries(self, rows: Sequence[int]) -> list[Entry]:
+        if not rows:
+            return []
+        vectors = (self._matrix.rows(rows) * self._lengths[list(rows)][:, None]).tolist()
+        return [
+            Entry(self._ids[row], self._texts[row], vector, self._attributes[row], self._payloads[row])
+            for row, vector in zip(rows, vectors, strict=True)
+        ]

@@ -29,6 +29,7 @@ MOST_BY_INDEX = 4096
 """The greatest k that sqlite-vec's own search takes; above it every vector is compared by a plain query."""
 MOST_DIMENSIONS = 8192
 """Of sqlite-vec."""
+SAMPLE = {"db_path": "${env.SQLITE_STORE_DIR:=__distro_dir__}/sqlite_vec.db"}
 
 _CATALOG = """CREATE TABLE IF NOT EXISTS stack_vector_collections (
     number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, dimension INTEGER NOT NULL,
@@ -55,8 +56,8 @@ class _Tables(NamedTuple):
         return f"stack_words_{self.number}"
 
 
-@provider("inline::sqlite-vec", packages=("apsw", "sqlite_vec"), extra="sqlite-vec")
-@provider("inline::sqlite_vec", packages=("apsw", "sqlite_vec"), extra="sqlite-vec")
+@provider("inline::sqlite-vec", packages=("apsw", "sqlite_vec"), extra="sqlite-vec", sample=SAMPLE)
+@provider("inline::sqlite_vec", packages=("apsw", "sqlite_vec"), extra="sqlite-vec", sample=SAMPLE)
 class SqliteVec(VectorIndex):
     """Exact search by sqlite-vec, words by FTS5, filters in SQL: all in one file and in one transaction.
 

@@ -74,9 +74,7 @@ def test_telemetry(llama: Any, new: bool) -> None:
         label_matchers=[{"name": "model_id", "operator": "!=", "value": "none"}],
     )
     assert sum(point.value for row in series for point in row.values) > 0
-    llama.datasets.register(
-        dataset_id="spans", purpose="eval/question-answer", source={"type": "rows", "rows": []}
-    )
+    llama.datasets.register(dataset_id="spans", purpose="eval/question-answer", source={"type": "rows", "rows": []})
     llama.telemetry.save_spans_to_dataset(
         attribute_filters=asked, attributes_to_save=["stack.model"], dataset_id="spans", max_depth=1
     )

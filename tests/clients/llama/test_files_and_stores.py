@@ -25,13 +25,17 @@ def test_files(llama: Any, tmp_path: Path) -> None:
     with path.open("rb") as opened:
         made = [
             llama.files.create(file=given, purpose="assistants")
-            for given in (path, b"plain bytes", ("named.txt", b"in a pair"), ("typed.md", b"# in three", "text/markdown"), opened)
+            for given in (
+                path,
+                b"plain bytes",
+                ("named.txt", b"in a pair"),
+                ("typed.md", b"# in three", "text/markdown"),
+                opened,
+            )
         ]
     assert [file.filename for file in made] == ["grün.txt", "upload", "named.txt", "typed.md", "grün.txt"]
     assert [file.bytes for file in made] == [11, 11, 9, 10, 11]
-    kept = llama.files.create(
-        file=path, purpose="assistants", expires_after={"anchor": "created_at", "seconds": 7200}
-    )
+    kept = llama.files.create(file=path, purpose="assistants", expires_after={"anchor": "created_at", "seconds": 7200})
     assert kept.expires_at == kept.created_at + 7200
     ids = {file.id for file in made}
     assert ids <= {file.id for file in llama.files.list(purpose="assistants", limit=2, order="asc")}

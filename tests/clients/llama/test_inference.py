@@ -58,6 +58,7 @@ def test_chat(llama: Any, running: Running) -> None:
 
 def test_kept_completions(llama: Any) -> None:
     made = [llama.chat.completions.create(model="up/other", messages=ECHO).id for _ in range(3)]
+    assert len(set(made)) == 3, "the service gives all of them one id"
     page = llama.chat.completions.list(model="up/other", limit=2, order="asc")
     assert (len(page.data), page.has_more) == (2, True)
     rest = llama.chat.completions.list(model="up/other", limit=100, order="asc", after=page.last_id)
@@ -97,3 +98,22 @@ async def test_without_blocking(allama: Any) -> None:
     stream = await allama.chat.completions.create(model="up/tiny", messages=HI, stream=True)
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]) == WORDS
     assert "up/tiny" in {row.id for row in await allama.models.openai.list()}
+
+
+def test_fields_that_nobody_knows(llama: Any, running: Running) -> None:
+    """A service gets what its caller sends beside the known fields; without a service behind it, it is refused."""
+    llama.embeddings.create(model="up/embed", input="x", extra_body={"truncate": "END"})
+    assert running.service.requests()[-1]["body"]["truncate"] == "END"
+    llama.completions.create(model="up/tiny", prompt="x", extra_body={"top_k": 3})
+    assert running.service.requests()[-1]["body"]["top_k"] == 3
+    given: dict[str, Any] = {"model_id": "x", "provider_id": "up", "provider_model_id": "tiny"}
+    with pytest.raises(llama_stack_client.BadRequestError, match="colour"):
+        llama.post("/v1/models", cast_to=object, body=given | {"colour": "red"})
+    with pytest.raises(llama_stack_client.NotFoundError, match="tini"):
+        llama.post("/v1/models", cast_to=object, body=given | {"provider_model_id": "tini", "model_validation": True})
+    model, _ = embeddings()
+    if model.startswith("minilm/"):
+        with pytest.raises(llama_stack_client.BadRequestError, match="colour"):
+            llama.embeddings.create(model=model, input="x", extra_body={"colour": "red"})
+        with pytest.raises(llama_stack_client.BadRequestError, match="colour"):
+            llama.alpha.inference.rerank(model=model, query="x", items=["y"], extra_body={"colour": "red"})

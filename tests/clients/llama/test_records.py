@@ -86,3 +86,17 @@ def test_batches(llama: Any, new: bool) -> None:
         output = batch.output_file_id
     line = json.loads(llama.files.with_raw_response.content(output).read())
     assert line["response"]["body"]["choices"][0]["message"]["content"] == "one"
+
+
+def test_responses(llama: Any) -> None:
+    made = llama.responses.create(model="up/tiny", input="echo:one")
+    assert (made.status, made.output[-1].content[0].text) == ("completed", "one")
+    assert llama.responses.retrieve(made.id).id == made.id
+    assert made.id in {row.id for row in llama.responses.list(limit=100).data}
+    assert len(llama.responses.input_items.list(made.id, limit=5).data) == 1
+    more = llama.responses.create(model="up/tiny", input="echo:two", previous_response_id=made.id)
+    assert more.previous_response_id == made.id
+    kinds = [event.type for event in llama.responses.create(model="up/tiny", input="echo:three", stream=True)]
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+    assert "response.output_text.done" in kinds
+    assert llama.responses.delete(made.id).deleted

@@ -1,4 +1,4 @@
-"""OpenAI's client, over HTTP, by the older spelling of the URLs, and in process."""
+"""OpenAI's client, over HTTP and in process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from stack_core.transport import in_process_transport
 from tests.stack_core.running import Running
 
 
-@pytest.fixture(params=["http", "aliased", "in process"])
+@pytest.fixture(params=["http", "in process"])
 def client(request: pytest.FixtureRequest, running: Running) -> Iterator[openai.OpenAI]:
     """The synchronous client."""
-    path = "/v1/openai/v1" if request.param == "aliased" else "/v1"
     transport = in_process_transport(running.stack, httpx2) if request.param == "in process" else None
     with httpx2.Client(transport=transport) as http:
-        yield openai.OpenAI(base_url=running.url + path, api_key="none", max_retries=0, http_client=http)
+        yield openai.OpenAI(base_url=running.url + "/v1", api_key="none", max_retries=0, http_client=http)
 
 
 @pytest.fixture(params=["http", "in process"])

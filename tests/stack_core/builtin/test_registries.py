@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -279,4 +280,33 @@ async def test_an_unreadable_registration_does_not_stop_the_others(tmp_path: Pat
         for number in range(5):
             await store.set(f"dataset:bad{number}", "{}")
         assert await table.page(None, 1) == [("good", good)], "those that cannot be read do not end a list"
-        assert await table.near("goo") == ["good", "bad", "bad0", "bad1", "bad2", "bad3", "bad4"]
+        assert await table.near("goo") == {"good": good}, "what cannot be read is no suggestion"
+
+
+async def test_suggestions_name_nothing_of_others(tmp_path: Path) -> None:
+    async with Stack.open(run_file(tmp_path)) as stack:
+        with context.request_scope(caller=context.User("ada")):
+            await stack.datasets.register_dataset(dataset_id="salaries-ada", purpose=QA, source=ROWS)
+        with context.request_scope(caller=context.User("bob")):
+            with pytest.raises(NotFound) as caught:
+                await stack.datasets.get_dataset("salaries-bob")
+            assert "ada" not in f"{caught.value.hint} {caught.value.nearest}"
+
+
+async def test_of_two_who_register_one_id_at_once_the_second_is_told(tmp_path: Path) -> None:
+    async def register(stack: Stack, name: str) -> None:
+        with context.request_scope(caller=context.User(name)):
+            await stack.shields.register_shield(shield_id="guard")
+
+    async with Stack.open(run_file(tmp_path)) as stack:
+        ends = await asyncio.gather(*(register(stack, f"u{n}") for n in range(8)), return_exceptions=True)
+        assert [type(end) for end in ends].count(Conflict) == 7
+        with context.request_scope(caller=context.User(f"u{ends.index(None)}")):
+            assert (await stack.shields.get_shield("guard")).owner == f"u{ends.index(None)}"
+
+
+@pytest.mark.parametrize("identifier", ["..", "a/../b", ".", "a/", "a/./b"])
+async def test_an_id_that_no_address_can_hold_is_refused(tmp_path: Path, identifier: str) -> None:
+    async with Stack.open(run_file(tmp_path)) as stack:
+        with pytest.raises(InvalidRequest, match="address"):
+            await stack.shields.register_shield(shield_id=identifier)

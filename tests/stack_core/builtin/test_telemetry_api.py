@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from stack_core import Stack
+from stack_core import Stack, context
 from stack_core.apis.telemetry import QueryCondition
 from stack_core.errors import Conflict, InvalidRequest, NotFound, StackError
 from stack_core.storage.sqlite import open_sqlite
 from stack_core.telemetry import query
 from stack_core.telemetry.query import Conditions, matching_roots, walk
 from stack_core.telemetry.sinks import MemorySink, SqliteSink
-from stack_core.telemetry.spans import ROOT, Span, SpanSource
+from stack_core.telemetry.spans import OWNER, ROOT, Span, SpanSource
 from stack_core.transport import in_process_transport
 from tests.stack_core.test_stack import run_file, say
 
@@ -268,3 +268,41 @@ def test_a_span_without_the_attribute_meets_no_condition_on_it() -> None:
     for op in ("eq", "ne", "gt", "lt"):
         condition = QueryCondition.model_validate({"key": "none", "op": op, "value": 1})
         assert not Conditions([condition]).met(span(1, 1))
+
+
+async def test_a_caller_sees_their_own_calls_alone(stack: Any) -> None:
+    with context.request_scope(caller=context.User("ada")):
+        hers = await ask(stack, "ada's secret")
+    with context.request_scope(caller=context.User("bob")):
+        his = await ask(stack, "bob's secret")
+        everything = [QueryCondition(key="start_time", op="gt", value=0)]
+        found = (await stack.telemetry.query_spans(attribute_filters=everything, attributes_to_return=[])).data
+        assert "bob's secret" in str(found)
+        assert "ada's secret" not in str(found)
+        traces = (await stack.telemetry.query_traces(attribute_filters=[], limit=100)).data
+        assert his in {trace.trace_id for trace in traces}
+        assert hers not in {trace.trace_id for trace in traces}
+        with pytest.raises(NotFound) as caught:
+            await stack.telemetry.get_trace(hers)
+        assert hers not in str(caught.value.hint)
+    for trace in (hers, his):  # whoever is nobody sees all, as everywhere
+        assert (await stack.telemetry.get_trace(trace)).trace_id == trace
+    with context.request_scope(caller=context.User("ada")):
+        assert (await stack.telemetry.get_trace(hers)).trace_id == hers
+
+
+async def test_a_caller_cannot_write_over_a_span_of_another(stack: Any) -> None:
+    start = {"payload": {"type": "span_start", "name": "mine"}, "attributes": {OWNER: "bob"}}
+    end = {"payload": {"type": "span_end", "status": "ok"}}
+    with context.request_scope(caller=context.User("ada")):
+        await sent(stack, "structured_log", **start)
+    with context.request_scope(caller=context.User("bob")):
+        with pytest.raises(Conflict, match="there already"):
+            await sent(stack, "structured_log", **start)
+        with pytest.raises(NotFound):
+            await sent(stack, "structured_log", **end)
+        with pytest.raises(NotFound):
+            await stack.telemetry.get_trace("f" * 32)
+    with context.request_scope(caller=context.User("ada")):
+        await sent(stack, "structured_log", **end)
+        assert (await stack.telemetry.get_trace("f" * 32)).end_time is not None

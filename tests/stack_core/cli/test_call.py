@@ -173,3 +173,34 @@ def test_completion_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None
         script = printed(capsys, "completion", shell)
         assert "list-distributions" in script
         assert "conformance" in script
+
+
+def lacking(folder: Path) -> str:
+    """A run file with a provider of a package that is not installed, and that is a small one."""
+    (folder / "providers.d/inline/inference").mkdir(parents=True)
+    (folder / "providers.d/inline/inference/lacking.yaml").write_text(
+        "module: lacking_provider\npip_packages: [ordered-set-stubs-that-nobody-has]\n"
+    )
+    path = folder / "lacking.yaml"
+    rows = [{"provider_id": "lacking", "provider_type": "inline::lacking"}]
+    content = {"name": "lacking", "providers": {"inference": rows}, "external_providers_dir": f"{folder}/providers.d"}
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def test_missing_packages_are_offered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = lacking(tmp_path)
+    assert printed(capfd, "list-deps", source) == "ordered-set-stubs-that-nobody-has\n"
+    if not sys.stdin.isatty():
+        assert main(["run", source, "--with-deps", "--port", "0"]) == 1
+        told = capfd.readouterr().err
+        assert "pip install ordered-set-stubs-that-nobody-has" in told
+        assert "--yes" in told
+    assert main(["run", source, "--yes"]) == 1
+    assert "--with-deps" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_pip_cannot_install_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", lacking(tmp_path), "--with-deps", "--yes", "--port", "0"]) == 1
+    assert "pip could not install ordered-set-stubs-that-nobody-has" in capfd.readouterr().err

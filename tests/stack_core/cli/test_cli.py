@@ -128,3 +128,8 @@ def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from stack_core.cli import parser; parser(); print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pydantic", "fastapi", "httpx2", "numpy", "rich", "yaml"} & set(done.stdout.split())
+
+
+def test_a_package_of_our_own_is_named_with_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "list-deps", "notebook").splitlines()
+    assert [line for line in lines if line.startswith("xllamacpp==")]

@@ -77,6 +77,15 @@ async def test_an_unknown_after_is_the_callers_fault(store: StoredCompletions) -
         await store.list(after="nope")
 
 
+async def test_an_unknown_id_names_the_nearest_of_the_callers_own(store: StoredCompletions) -> None:
+    await add(store, "chatcmpl-12", owner="ann")
+    await add(store, "chatcmpl-13", owner="bob")
+    for ask in (store.get("chatcmpl-1", owner="ann"), store.remove("chatcmpl-1", owner="ann")):
+        with pytest.raises(NotFound) as caught:
+            await ask
+        assert caught.value.nearest == ["chatcmpl-12"]
+
+
 async def test_an_owner_sees_only_what_is_theirs(store: StoredCompletions) -> None:
     await add(store, "mine", owner="ann")
     await add(store, "theirs", owner="bob")

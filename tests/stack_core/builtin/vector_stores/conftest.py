@@ -13,6 +13,7 @@ from stack_core import Stack
 Config = Callable[..., dict[str, Any]]
 MODULE = "tests.stack_core.builtin.vector_stores.words_provider"
 INDEXES: dict[str, dict[str, Any]] = {
+    "builtin": {"provider_id": "builtin", "provider_type": "inline::builtin"},
     "faiss": {"provider_id": "faiss", "provider_type": "inline::faiss"},
     "sqlite-vec": {"provider_id": "sqlite-vec", "provider_type": "inline::sqlite-vec"},
 }

@@ -276,6 +276,20 @@ async def test_work_left_in_progress_is_done_by_the_next_stack(config: Config, m
             assert (counts.in_progress, counts.completed) == (0, 1)
 
 
+async def test_of_two_stacks_one_works_on_a_file(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one takes it over when that is gone."""
+    monkeypatch.setattr(ingest, "PATIENCE", 0.01)
+    async with Stack.open(config(index="sqlite-vec")) as other:
+        words(other).gate.set()
+        async with Stack.open(config(index="sqlite-vec")) as one:
+            store = (await one.vector_stores.create_vector_store(name="x")).id
+            slow = await kept(one, "slow.txt", "SLOW fish")
+            batch = await one.vector_stores.create_file_batch(vector_store_id=store, file_ids=[slow])
+            assert (await done(other, store, batch.id)).file_counts.in_progress == 1
+        assert (await other.vector_stores.get_file(vector_store_id=store, file_id=slow)).status == "in_progress"
+        assert (await done(other, store, batch.id)).file_counts.completed == 1
+
+
 async def test_a_batch_whose_file_is_taken_out_comes_to_its_end(faiss: Any) -> None:
     store = (await faiss.vector_stores.create_vector_store(name="x")).id
     slow = await kept(faiss, "slow.txt", "SLOW fish")

@@ -21,7 +21,7 @@ from stack_core.errors import (
     UnknownId,
     Unsupported,
 )
-from tests.stack_core.builtin.vector_stores.conftest import Config
+from tests.stack_core.builtin.vector_stores.conftest import INDEXES, Config
 from tests.stack_core.builtin.vector_stores.texts import CATS, kept, zoo
 
 
@@ -32,7 +32,7 @@ async def test_a_store_says_who_keeps_it(stack: Any) -> None:
     assert made.id.startswith("vs_")
     assert made.metadata["embedding_model"] == "w/words"
     assert (made.metadata["embedding_dimension"], made.metadata["team"]) == ("64", "a")
-    assert made.metadata["provider_id"] in ("faiss", "sqlite-vec")
+    assert made.metadata["provider_id"] in INDEXES
     assert (made.status, made.file_counts.total, made.usage_bytes) == ("completed", 0, 0)
     assert made.expires_at == made.last_active_at + 2 * 86_400
     assert made.model_dump()["description"] == "notes"
@@ -211,3 +211,14 @@ async def test_a_provider_that_did_not_start_is_unavailable(config: Config, tmp_
         with pytest.raises(StackError) as caught:
             await stack.vector_stores.create_vector_store(name="x")
         assert caught.value.status == 503
+
+
+async def test_a_default_model_that_is_not_there_says_who_named_it() -> None:
+    given = {
+        "providers": {"vector_io": [{"provider_id": "v", "provider_type": "inline::faiss"}]},
+        "vector_stores": {"default_embedding_model": {"provider_id": "none", "model_id": "such"}},
+    }
+    async with Stack.open({"version": 2, "image_name": "given", **given}) as stack:
+        with pytest.raises(NotFound) as raised:
+            await stack.vector_stores.create_vector_store(name="s")
+        assert "default_embedding_model" in (raised.value.hint or "")

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from stack_core import Stack
+from stack_core import Stack, context
 from stack_core.errors import (
     AccessDenied,
     InvalidRequest,
@@ -392,3 +392,34 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
             separator = "," if suffix == ".csv" else "\t"
             lines = [separator.join(rows[0]), *(separator.join(map(str, row.values())) for row in rows)]
             path.write_text("".join(f"{line}\n" for line in lines))
+
+
+async def test_a_known_caller_reaches_nothing_of_the_own_network(tmp_path: Path, web: str) -> None:
+    async def read_as(stack: Stack, name: str, uri: str) -> Any:
+        with context.request_scope(caller=context.User(name)):
+            source = {"type": "uri", "uri": uri}
+            await stack.datasets.register_dataset(dataset_id=name, purpose="eval/question-answer", source=source)
+            return await stack.datasetio.iterrows(name)
+
+    inner = web.replace("127.0.0.1", "localhost")
+    async with Stack.open(run_file(tmp_path)) as stack:
+        source = {"type": "uri", "uri": f"{web}/rows"}
+        await stack.datasets.register_dataset(dataset_id="free", purpose="eval/question-answer", source=source)
+        assert (await stack.datasetio.iterrows("free")).data, "alone at a notebook, this machine may be asked"
+        for uri in (
+            f"{web}/rows",
+            f"{inner}/rows",
+            "http://[::1]:1/x",
+            "http://10.0.0.1/x",
+            "http://[::ffff:127.0.0.1]/",
+        ):
+            with pytest.raises(AccessDenied, match="own network"):
+                await read_as(stack, "ada", uri)
+        source["uri"] = "http://169.254.169.254/latest/meta-data"
+        await stack.datasets.register_dataset(dataset_id="cloud", purpose="eval/question-answer", source=source)
+        with pytest.raises(AccessDenied, match="own network"):
+            await stack.datasetio.iterrows("cloud")
+    local = {"provider_id": "l", "provider_type": "inline::localfs", "config": {"private_hosts": True}}
+    (tmp_path / "open").mkdir()
+    async with Stack.open(run_file(tmp_path / "open", providers={"datasetio": [local]})) as stack:
+        assert (await read_as(stack, "ada", f"{web}/rows")).data

@@ -19,8 +19,8 @@ from stack_core.apis.inference import (
     EmbeddingRequest,
 )
 from stack_core.errors import InvalidRequest
+from stack_core.providers._refusals import About, Refusals
 from stack_core.providers.inference import _access
-from stack_core.providers.inference._errors import About, Refusals
 from stack_core.providers.inference.rows import ROWS
 from tests.stack_core.providers.inference.service import Asked, Reply, build, service
 

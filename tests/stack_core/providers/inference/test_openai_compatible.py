@@ -15,8 +15,8 @@ from stack_core import errors
 from stack_core.apis.inference import ChatCompletionChunk, ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 from stack_core.context import request_scope
 from stack_core.http import open_client
+from stack_core.providers._refusals import About, Refusals
 from stack_core.providers.inference._chunks import ChatStream
-from stack_core.providers.inference._errors import About, Refusals
 from stack_core.providers.inference._pieces import Thoughts
 from stack_core.providers.inference.openai_compatible import OpenAICompatible
 from tests.stack_core.providers.inference.service import Asked, Reply, Service, build, event, service

@@ -230,7 +230,7 @@ def killed(name: str, folder: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["faiss", "sqlite-vec"])
+@pytest.mark.parametrize("name", ["builtin", "faiss", "sqlite-vec"])
 async def test_nothing_acknowledged_is_lost_by_a_kill(name: str, tmp_path: Path) -> None:
     said = killed(name, tmp_path)
     async with LOCAL[name](tmp_path) as index:
