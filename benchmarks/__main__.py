@@ -12,11 +12,11 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from benchmarks import calls, engine, idle, kernel, pages, responses, serving, starting, vectors
+from benchmarks import calls, engine, idle, kernel, pages, responses, serving, starting, stored, vectors
 from benchmarks.measure import Figure
 from benchmarks.upstream import service
 
-PARTS = ("calls", "responses", "server", "start", "kernel", "engine", "vectors", "pages", "idle")
+PARTS = ("calls", "responses", "server", "stored", "start", "kernel", "engine", "vectors", "pages", "idle")
 
 
 def measure(parts: list[str], *, installed: bool) -> list[Figure]:
@@ -30,6 +30,8 @@ def measure(parts: list[str], *, installed: bool) -> list[Figure]:
             found += shown(asyncio.run(responses.measure(url, stores)))
         if "server" in parts:
             found += shown(serving.measure(url, stores))
+        if "stored" in parts:
+            found += shown(stored.measure(url, stores))
         if "idle" in parts:
             found += shown(idle.measure(stores))
         if "start" in parts:

@@ -19,7 +19,7 @@ Timed = Callable[[Any], Awaitable[float]]
 
 
 async def measure(url: str, stores: Path) -> list[Figure]:
-    """Milliseconds over a chat call: of a whole response that is stored, and until the first token of a streamed one."""
+    """Milliseconds over a chat call: of a response that is stored, and until the first token of a streamed one."""
     async with Stack.open(run_file(url, stores / "responses")) as stack:
         whole = await _over(stack, _response, _chat)
         first = await _over(stack, _first_of_response, _first_of_chat)

@@ -6,6 +6,7 @@ beside them every method of every API has its own (`client.inference.chat_comple
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from llama_magics import faults
@@ -33,8 +34,15 @@ class Client(Names):
 class _Briefly:
     """The session's loop; what is raised looks as it does in a cell."""
 
+    alive = True  # the session begins a new loop where it has none
+
     def __init__(self, state: Session) -> None:
         self._session = state
+
+    @property
+    def pid(self) -> int:
+        """The process that the loop is of: this one, also after a fork."""
+        return os.getpid()
 
     def run(self, work: Any) -> Any:
         """Do `work` on the loop and wait."""

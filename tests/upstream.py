@@ -5,8 +5,8 @@ was asked.
 
 The reply is `chunks` words (`w0 w1 …`). A request may carry `"upstream": {"chunks": 5, "delay": 0.1, "status": 429,
 "break_after": 3}` to get another number of words, seconds before each piece, an error, or a connection that breaks. A
-last message that begins with `echo:` is given back; with `tools` the first one is called; with a JSON Schema the reply
-fits it.
+last message that begins with `echo:` is given back, and `break:3` breaks the connection after three events; with
+`tools` the first one is called; with a JSON Schema the reply fits it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Application:
             await self._serve(path, body, asked, receive, send)
 
     async def _serve(self, path: str, body: dict[str, Any], asked: dict[str, Any], receive: Any, send: Any) -> None:
-        wish = {**self._defaults, **body.get("upstream", {})}
+        wish = {**self._defaults, **_said(body), **body.get("upstream", {})}
         if status := wish.get("status"):
             text, code = _ERRORS.get(status, ("The service is down", "server_error"))
             headers = [(b"retry-after", b"7"), (b"x-should-retry", b"false")]
@@ -141,6 +141,14 @@ def _whole(path: str, body: dict[str, Any], chunks: int) -> dict[str, Any]:
         message |= {"content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": call}]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if call else "stop", "logprobs": None}
     return {**head, "object": "chat.completion", "choices": [choice]}
+
+
+def _said(body: dict[str, Any]) -> dict[str, Any]:
+    """What the last message wishes, for callers that can send no field of their own."""
+    last = (body.get("messages") or [{}])[-1].get("content")
+    if isinstance(last, str) and last.startswith("break:"):
+        return {"break_after": int(last.removeprefix("break:"))}
+    return {}
 
 
 def _answer(body: dict[str, Any], chunks: int) -> tuple[list[str], dict[str, str] | None]:

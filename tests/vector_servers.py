@@ -3,6 +3,7 @@ fixture skips where the server's package is not installed."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,9 @@ class ChromaServer(Server):
             return httpx.get(f"{self.url}/api/v2/heartbeat", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()  # asked to end, it waits for its clients to hang up
 
 
 @pytest.fixture(scope="session")

@@ -368,5 +368,8 @@ Include = Literal[
 ]
 """What is left out of items unless it is asked for."""
 
-Includes = Annotated[list[Include], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
-"""In a URL, one may stand alone."""
+Includes = Annotated[
+    list[Include],
+    BeforeValidator(lambda value: [name for name in [value] if name] if isinstance(value, str) else value),
+]
+"""In a URL, one may stand alone, and an empty list is an empty text."""

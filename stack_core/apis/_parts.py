@@ -43,7 +43,7 @@ class InputFile(Open):
 
 
 class FileCitation(Open):
-    """A file that a text rests on; `index` is its place in the list of files."""
+    """A file that a text rests on; `index` is the place in the text, in characters, where it is cited."""
 
     type: Literal["file_citation"] = "file_citation"
     file_id: str

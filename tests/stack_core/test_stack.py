@@ -23,6 +23,7 @@ from stack_core.errors import (
     UnknownProvider,
     Unsupported,
 )
+from stack_core.providers._planned import PLANNED
 from stack_core.storage import kinds
 
 ECHO = {"provider_id": "echo", "provider_type": "inline::echo", "module": "tests.stack_core.echo_provider"}
@@ -220,10 +221,11 @@ async def test_parts_that_cannot_run_here_are_listed_and_the_rest_runs(
 ) -> None:
     monkeypatch.setattr(kinds, "find_spec", lambda package: None)
     config = run_file(tmp_path)
-    config["providers"]["safety"] = [{"provider_type": "inline::llama-guard"}]
+    api, planned = min(PLANNED).split("/", 1)
+    config["providers"][api] = [{"provider_type": planned}]
     config["storage"]["backends"]["sql"] = {"type": "sql_postgres", "host": "h", "password": "hidden"}
     async with Stack.open(config) as stack:
-        assert {row.api for row in stack.unavailable} == {"safety", "storage"}
+        assert {row.api for row in stack.unavailable} == {api, "storage"}
         assert "pip install 'llama-magics[postgres]'" in {row.fix for row in stack.unavailable}
         await stack.inference.chat_completion(model="echo/one", messages=say("x"))
         with pytest.raises(Unsupported, match="sql_postgres"):

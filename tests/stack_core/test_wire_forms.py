@@ -79,8 +79,8 @@ async def test_what_is_big_goes_to_disk_and_is_gone_after_the_call(size: int) ->
     with ExitStack() as files:
         found = await read_form(KIND, pieces(part(content) + END, 65_536), "file", files)
         assert b"".join([p async for p in found["file"].chunks()]) == content
-        kept = found["file"].file
-        assert hasattr(kept, "getbuffer") == (size < PIECE)
+        with found["file"].opened() as kept:
+            assert hasattr(kept, "getbuffer") == (size < PIECE)
     assert size < PIECE or kept.closed
 
 

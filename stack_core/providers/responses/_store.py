@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from stack_core.storage.sql import Column, Sql, Where
 
 OPEN = ("queued", "in_progress")
 """Statuses of a response that is under way."""
+LONGEST_SECONDS = 3600
+"""After this long a response that another host makes is taken for lost."""
 _STORED: TypeAdapter[StoredItem] = TypeAdapter(StoredItem)
 
 
@@ -149,13 +152,13 @@ def typed(items: Sequence[Data], include: Sequence[Include] | None) -> list[Stor
 
 
 def _here() -> Data:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _STARTED}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _STARTED, "since": time.time()}
 
 
 def _alive(at: Data) -> bool:
-    """Whether the process that makes a response is there. Of another host nothing is known: it is taken to be."""
+    """Whether the process that makes a response is there. Of another host only the time is known."""
     if at["host"] != socket.gethostname():
-        return True
+        return time.time() - float(at["since"]) < LONGEST_SECONDS
     if at["pid"] == os.getpid():
         return bool(at["started"] == _STARTED)
     try:

@@ -166,7 +166,8 @@ class BuiltinResponses(Responses):
             fault = ResponseFault(code="server_error", message="the stack was closed before the response was made")
             response = response.model_copy(update={"status": "failed", "error": fault})
         if request.background:
-            await self._store.put(response, output)
+            if not await self._store.put(response, output):
+                return  # another process has cancelled or deleted it
         elif request.store is not False:
             await self._store.add(response, output, prepared.items, prepared.thread)
         if request.conversation is not None and response.status in ("completed", "incomplete"):

@@ -15,7 +15,7 @@ _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}\Z")
 _PHONE = re.compile(
     r"(?<![\w.+-])(?:"
     r"(?:\+|00)[1-9](?:[ ().\-/]{0,2}\d){6,14}"  # with the country's number
-    r"|\(?0\d{1,5}\)?(?:[ .\-/]{0,2}\d){5,11}"  # with the area's, as most countries write it
+    r"|(?:\(0\d{1,5}\)|0\d{1,5})(?:[ .\-/]{0,2}\d){5,11}"  # with the area's, as most countries write it
     r"|(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"  # North America
     r"|\d{3}-\d{4}"
     r")(?![\w-])"

@@ -138,10 +138,9 @@ class PromptGuard(Guard[PromptGuardParams]):
 
 def _windows(tokenizer: Any, text: str) -> list[list[int]]:
     """The text's tokens in windows, each with the marks that the model wants around it."""
-    tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-    room = WINDOW - tokenizer.num_special_tokens_to_add()
-    starts = range(0, max(1, len(tokens) - room // 2), room // 2)
-    return [tokenizer.build_inputs_with_special_tokens(tokens[start : start + room]) for start in starts]
+    found = tokenizer(text, truncation=True, max_length=WINDOW, stride=WINDOW // 2, return_overflowing_tokens=True)
+    rows: list[list[int]] = found["input_ids"]
+    return rows
 
 
 def _columns(labels: int) -> tuple[int | None, int]:

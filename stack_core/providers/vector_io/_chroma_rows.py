@@ -79,7 +79,7 @@ class ChromaRows(Rows):
     def near(self, table: str, unit: Array, most: int, narrow: Narrow | None) -> Found:
         """The nearest rows."""
         found = self._of(table).query(
-            query_embeddings=[unit], n_results=most, where=_where(narrow), include=["metadatas", "distances"]
+            query_embeddings=[unit.tolist()], n_results=most, where=_where(narrow), include=["metadatas", "distances"]
         )
         assert found["metadatas"] is not None and found["distances"] is not None
         return [
@@ -113,7 +113,8 @@ class ChromaRows(Rows):
 
     def close(self) -> None:
         """Let the client go."""
-        self._client.close()
+        closing: Any = self._client  # the type of what both kinds are has no close
+        closing.close()
 
     def _of(self, table: str) -> Collection:
         return self._client.get_collection(table, embedding_function=None)

@@ -17,7 +17,7 @@ from stack_core.providers.vector_io._ranking import bm25, words_of
 from stack_core.providers.vector_io._rows import Found, Row, Rows
 
 if TYPE_CHECKING:
-    from pymilvus import CollectionSchema, MilvusClient
+    from pymilvus import CollectionSchema, MilvusClient  # type: ignore[import-untyped]  # it has no types
 
 PIECE, MOST_TOKENS = 60_000, 4_096
 """Characters of a book in one part, and values of an array: Milvus' bounds."""
@@ -87,7 +87,7 @@ class MilvusRows(Rows):
         if keys is None:
             found = list(self._all(table, _where(narrow)))
         else:
-            found = [row for row in self._by_key(table, [f"{key}/0" for key in keys])]
+            found = list(self._by_key(table, [f"{key}/0" for key in keys]))
         return list(zip(self._whole(table, found), (row["vector"] for row in found), strict=True))
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class MilvusRows(Rows):
 
     def _load(self, table: str) -> None:
         """Have a collection in memory, where it is not after a restart of Milvus."""
-        from pymilvus.client.types import LoadState
+        from pymilvus.client.types import LoadState  # type: ignore[import-untyped]  # it has no types
 
         if self._client.get_load_state(table)["state"] != LoadState.Loaded:
             self._client.load_collection(table)
@@ -206,7 +206,7 @@ def _number(word: str) -> int:
 
 def faults() -> tuple[type[Exception], ...]:
     """What Milvus' client raises where the database is at fault."""
-    import grpc
-    from pymilvus.exceptions import MilvusException
+    import grpc  # type: ignore[import-untyped]  # its types are a package of their own
+    from pymilvus.exceptions import MilvusException  # type: ignore[import-untyped]  # it has no types
 
     return (MilvusException, grpc.RpcError, OSError)

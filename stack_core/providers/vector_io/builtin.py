@@ -12,7 +12,7 @@ from stack_core.providers.vector_io._logged import Logged
 class Builtin(Logged):
     """Vectors in memory, searched by numpy exactly, kept in the stack's own key-value store.
 
-    One process may write a collection at a time; for several processes take `inline::sqlite-vec`.
+    Several processes may use one store; each holds all vectors.
     """
 
     matrix: ClassVar[str] = "numpy"

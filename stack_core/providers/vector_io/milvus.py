@@ -17,12 +17,14 @@ from stack_core.providers.vector_io._rows import RowIndex, Rows
 from stack_core.storage.references import KVReference
 
 if TYPE_CHECKING:
-    from pymilvus import MilvusClient
+    from pymilvus import MilvusClient  # type: ignore[import-untyped]  # it has no types
 
 THREADS = 4
 MOST_DIMENSIONS = 32_768
 """Of Milvus."""
-ANSWER_SECONDS = 60.0
+CONNECT_SECONDS = 10.0
+AGAIN = {"grpc.use_local_subchannel_pool": 1, "grpc.max_reconnect_backoff_ms": 1_000}
+"""A new try to connect is one: without these gRPC remembers for minutes that nobody answered."""
 
 
 @provider("inline::milvus", packages=("pymilvus", "milvus_lite"), extra="milvus")
@@ -72,7 +74,9 @@ class _Lite(MilvusRows):
 
     def close(self) -> None:
         """Let the client and Milvus Lite go."""
-        from milvus_lite.server_manager import server_manager_instance
+        from milvus_lite.server_manager import (  # type: ignore[import-untyped]  # it has no types
+            server_manager_instance,
+        )
 
         super().close()
         server_manager_instance.release_server(self._path)
@@ -80,14 +84,19 @@ class _Lite(MilvusRows):
 
 @provider("remote::milvus", packages=("pymilvus",), extra="milvus")
 class MilvusServer(RowIndex):
-    """A Milvus server, by gRPC. Words are ranked by BM25 here. With the consistency level `Strong` every process sees the
-    others' writes at once; with another one it may see them later."""
+    """A Milvus server, by gRPC. Words are ranked by BM25 here.
+
+    With the consistency level `Strong` every process sees the others' writes at once; with another one maybe later.
+    """
 
     most_dimensions = MOST_DIMENSIONS
 
     class Config(BaseModel):
-        """The server. It keeps its own list of collections, so Llama Stack's `persistence` is not needed. Further fields,
-        such as `secure` and `server_pem_path`, go to Milvus' client as they are; so do those of `config`."""
+        """The server. It keeps its own list of collections, so Llama Stack's `persistence` is not needed.
+
+        Further fields, such as `secure` and `server_pem_path`, go to Milvus' client as they are; so do those of
+        `config`.
+        """
 
         model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
         uri: str = Field("http://localhost:19530", description="Where the server is.")
@@ -106,12 +115,10 @@ class MilvusServer(RowIndex):
     def open(self) -> Rows:
         """Connect to the server."""
         token = self._config.token
+        further = {**self._config.config, **(self._config.model_extra or {})}
+        secret = token.get_secret_value() if token else ""
         client = _client(
-            uri=self._config.uri,
-            token=token.get_secret_value() if token else "",
-            timeout=ANSWER_SECONDS,
-            **self._config.config,
-            **(self._config.model_extra or {}),
+            **{"timeout": CONNECT_SECONDS, "grpc_options": AGAIN, **further, "uri": self._config.uri, "token": secret}
         )
         return MilvusRows(client, self._config.consistency_level)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from stack_core.server.aliases import route_table
 from stack_core.server.logs import log_to_stderr
@@ -52,6 +53,9 @@ async def test_requests_times_tokens_and_chunks_are_counted() -> None:
     assert f"stack_request_seconds_count{{{name}}} 4" in lines
     assert f'stack_request_seconds_bucket{{{name},le="+Inf"}} 4' in lines
     assert "stack_requests_in_flight 0" in lines
+    families = {family.name: family.type for family in text_string_to_metric_families(found.text)}
+    assert families["stack_requests"] == "counter"
+    assert families["stack_request_seconds"] == "histogram"
 
 
 async def test_what_runs_is_counted_and_one_that_left_has_its_own_status() -> None:

@@ -20,6 +20,7 @@ def _schema(place: dict[str, Any], kind: str = "application/json") -> dict[str, 
     return DOCUMENT["components"]["schemas"][name] if name else schema
 
 
+@pytest.mark.slow
 def test_it_is_valid() -> None:
     validator = pytest.importorskip("openapi_spec_validator")
     validator.validate(DOCUMENT)

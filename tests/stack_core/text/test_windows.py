@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,9 +37,8 @@ def test_nothing_of_what_a_guard_blocks_is_let_go(pieces: list[str], step: int, 
 
 @given(st.text(max_size=60), st.lists(st.integers(0, 60)), st.integers(1, 9), st.integers(0, 6))
 def test_the_pieces_do_not_matter(text: str, cuts: list[int], step: int, overlap: int) -> None:
-    places = [0, *sorted(cuts), len(text)]
-    pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False) if start <= end]
-    pieces[-1:] = [text[max(places[-2], 0) :]] if places[-2] <= len(text) else pieces[-1:]
+    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
     assert run(pieces, step, overlap) == run([text], step, overlap)
 
 

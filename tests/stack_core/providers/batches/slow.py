@@ -19,12 +19,14 @@ class Slow(Inference):
 
     def __init__(self, config: Config) -> None:
         self._gate = asyncio.Semaphore(0)
-        self.calls = self.finished = self.running = self.most = 0
+        self.calls = self.finished = self.running = self.most = self._let = 0
         self._open = False
 
     def step(self) -> None:
-        """Let one answer through."""
-        self._gate.release()
+        """Let one answer through, where one waits and the one before is finished: steps do not pile up."""
+        if self.running and self._let == self.finished:
+            self._let += 1
+            self._gate.release()
 
     def open(self) -> None:
         """Let all answers through."""

@@ -134,10 +134,22 @@ def test_errors_have_their_statuses(client: openai.OpenAI) -> None:
     assert caught.value.status_code == 501
 
 
-def test_a_broken_upstream_is_a_failed_event(client: openai.OpenAI, running: Running) -> None:
-    broken: Any = {"upstream": {"break_after": 2}}
+def test_an_upstream_that_breaks_is_a_failed_event(client: openai.OpenAI) -> None:
+    with client.responses.create(model="up/tiny", input="break:3", stream=True) as stream:
+        events = list(stream)
+    last = events[-1]
+    assert last.type == "response.failed" and last.response.error
+    assert last.response.error.code == "server_error"
+    kept = client.responses.retrieve(last.response.id)
+    assert (kept.status, kept.output_text) == ("failed", "w0 w1 ")
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.responses.create(model="up/tiny", input="break:3")
+    assert caught.value.status_code in (502, 503)
+
+
+def test_a_field_that_is_not_known_is_refused_by_name(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="upstream"):
-        client.responses.create(model="up/tiny", input="hi", extra_body=broken)
+        client.responses.create(model="up/tiny", input="hi", extra_body={"upstream": 1})
 
 
 def test_llama_responses(llama: Any) -> None:

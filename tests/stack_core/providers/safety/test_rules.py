@@ -100,7 +100,7 @@ async def test_a_pattern_that_does_not_end_is_stopped(tmp_path: Path) -> None:
     """One of the run file, which nobody tried: the check fails, and the next one works."""
     shields = {"slow": {"params": {"rules": [r"regex:^(\w+\s?)*$"]}}, "mail": {"params": {"rules": [r"regex:\w+@\w+"]}}}
     async with guarded(tmp_path, entry("inline::rules", seconds=0.3), shields) as stack:
-        with pytest.raises(ProviderTimeout, match="took longer than 0.3 s"):
+        with pytest.raises(ProviderTimeout, match="took longer than"):
             await violation(stack, "slow", "a" * 40 + "!")
         assert (await violation(stack, "mail", MAIL)).metadata["found"] == 1
         assert (await violation(stack, "slow", "a b")).metadata["found"] == 1
@@ -145,7 +145,7 @@ async def test_odd_texts(tmp_path: Path) -> None:
         for text in ("", " ", "\ud800", "\ud800\udc00 \x00"):
             assert await violation(stack, "s", text) is None
         found = await violation(stack, "s", "\ud800\ud800xx \udc00ann@example.org")
-        assert [(row["start"], row["end"]) for row in found.metadata["findings"]] == [(2, 4), (6, 21), (16, 17)]
+        assert [(row["start"], row["end"]) for row in found.metadata["findings"]] == [(2, 4), (6, 21), (11, 12)]
         assert (await violation(stack, "s", "SSßA")).metadata["rules"] == ["keywords"]
         assert (await stack.safety.run_shield(shield_id="s", messages=[])).violation is None
 

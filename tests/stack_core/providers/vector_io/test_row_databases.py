@@ -1,7 +1,12 @@
-"""Chroma and Qdrant where things go wrong, and what all databases of rows share."""
+"""Chroma, Qdrant and Milvus where things go wrong, and what all databases of rows share."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +64,23 @@ def test_bm25_prefers_rare_words_and_short_texts() -> None:
     assert scores[0] > scores[2] > 0 and scores[0] > scores[1] > 0 and scores[3] == 0
 
 
+KILLED = """
+import asyncio, json, os, signal, sys
+from stack_core.apis.vector_io import Entry
+from stack_core.providers._registry import find
+
+async def main():
+    spec = find("vector_io", sys.argv[1])
+    async with spec.factory(spec.config.model_validate(json.loads(sys.argv[2])), "db") as index:
+        await index.create("c", 2)
+        await index.put("c", [Entry("a", "text", [1.0, 0.0]), Entry("b", "text", [1.0, 1.0])])
+        await index.remove("c", ["a"])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
 async def fields_that_go_with_their_entry(index: VectorIndex) -> None:
     await index.create("c", 2)
     await index.put("c", [Entry("a", "text", [1.0, 0.0], {"old": 1, "kept": "x"})])
@@ -71,11 +93,15 @@ async def fields_that_go_with_their_entry(index: VectorIndex) -> None:
 class TestFolders:
     @pytest.mark.parametrize(
         ("type_id", "package", "field"),
-        [("inline::chromadb", "chromadb", "db_path"), ("inline::qdrant", "qdrant_client", "path")],
+        [
+            ("inline::chromadb", "chromadb", "db_path"),
+            ("inline::qdrant", "qdrant_client", "path"),
+            ("inline::milvus", "milvus_lite", "db_path"),
+        ],
     )
     async def test_used_and_closed(self, type_id: str, package: str, field: str, tmp_path: Path) -> None:
         pytest.importorskip(package)
-        async with made(type_id, **{field: str(tmp_path / "db")}) as index:
+        async with made(type_id, **{field: str(tmp_path / "a.db")}) as index:
             await fields_that_go_with_their_entry(index)
             with pytest.raises(UnknownId) as told:
                 await index.entries("ç")
@@ -84,12 +110,36 @@ class TestFolders:
             await index.entries("c")
 
         (tmp_path / "file").write_text("")
-        async with made(type_id, **{field: str(tmp_path / "file" / "db")}) as index:
+        async with made(type_id, **{field: str(tmp_path / "file" / "a.db")}) as index:
             for _ in range(2):
                 with pytest.raises(StoreUnavailable, match="cannot be used"):
                     await index.entries("c")
         with pytest.raises(ConfigError):
             made(type_id, **{field: ""})
+
+    @pytest.mark.parametrize(
+        ("type_id", "package", "field"),
+        [
+            ("inline::chromadb", "chromadb", "db_path"),
+            ("inline::qdrant", "qdrant_client", "path"),
+            ("inline::milvus", "milvus_lite", "db_path"),
+        ],
+    )
+    async def test_what_a_killed_program_wrote(self, type_id: str, package: str, field: str, tmp_path: Path) -> None:
+        pytest.importorskip(package)
+        config = {field: str(tmp_path / "a.db")}
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", KILLED, type_id, json.dumps(config)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        async with made(type_id, **config) as index:
+            assert [found.id for found in await index.entries("c")] == ["b"]
+            assert [hit.id for hit in await index.nearest("c", [1, 0], 5)] == ["b"]
 
     async def test_a_folder_of_qdrant_is_of_one_process(self, tmp_path: Path) -> None:
         pytest.importorskip("qdrant_client")
@@ -104,41 +154,50 @@ class TestFolders:
 
 
 @pytest.mark.slow
-class TestChromaServer:
-    async def test_a_server_that_stops_and_starts(self, chromadb_server: Any) -> None:
-        async with made("remote::chromadb", url=chromadb_server.url) as index:
+@pytest.mark.parametrize(("kind", "field"), [("chromadb", "url"), ("milvus", "uri")])
+class TestServers:
+    async def test_a_server_that_stops_and_starts(self, kind: str, field: str, request: pytest.FixtureRequest) -> None:
+        server = request.getfixturevalue(f"{kind}_server")
+        async with made(f"remote::{kind}", **{field: server.url}) as index:
             await index.drop("c")
             await fields_that_go_with_their_entry(index)
-            chromadb_server.stop()
+            server.stop()
             try:
                 for _ in range(2):
                     with pytest.raises(ProviderUnavailable, match="cannot be used") as told:
                         await index.nearest("c", [1, 0], 1)
                     assert told.value.status == 503 and told.value.provider_id == "db" and told.value.hint
             finally:
-                chromadb_server.start()
+                server.start()
             assert [hit.id for hit in await index.nearest("c", [1, 0], 1)] == ["a"]
             await index.drop("c")
 
-    async def test_processes_see_each_other(self, chromadb_server: Any) -> None:
-        async with made("remote::chromadb", url=chromadb_server.url) as one:
-            async with made("remote::chromadb", url=chromadb_server.url) as other:
-                await one.drop("c")
-                await one.create("c", 2)
-                await one.put("c", [Entry("a", "apple", [1.0, 0.0])])
-                assert [hit.id for hit in await other.matching("c", "Apple", 3)] == ["a"]
-                await other.drop("c")
-                with pytest.raises(UnknownId):
-                    await one.entries("c")
+    async def test_processes_see_each_other(self, kind: str, field: str, request: pytest.FixtureRequest) -> None:
+        config = {field: request.getfixturevalue(f"{kind}_server").url}
+        async with made(f"remote::{kind}", **config) as one, made(f"remote::{kind}", **config) as other:
+            await one.drop("c")
+            await one.create("c", 2)
+            await one.put("c", [Entry("a", "apple", [1.0, 0.0])])
+            assert [hit.id for hit in await other.matching("c", "Apple", 3)] == ["a"]
+            await other.drop("c")
+            with pytest.raises(UnknownId):
+                await one.entries("c")
 
-    async def test_nobody_there(self) -> None:
-        pytest.importorskip("chromadb")
-        async with made("remote::chromadb", url="http://127.0.0.1:1") as index:
-            with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be used"):
+    async def test_nobody_there(self, kind: str, field: str, request: pytest.FixtureRequest) -> None:
+        pytest.importorskip("pymilvus" if kind == "milvus" else kind)
+        secret = {"token": "hidden"} if kind == "milvus" else {}
+        async with made(f"remote::{kind}", **{field: "http://127.0.0.1:1"}, **secret) as index:
+            with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be used") as told:
                 await index.entries("c")
+            assert "hidden" not in f"{told.value.message} {told.value.hint}"
 
-    @pytest.mark.parametrize("url", ["", "ftp://h", "http://h/path", "http://user:hidden@h", "http://h:port"])
-    def test_urls_that_are_none(self, url: str) -> None:
+    @pytest.mark.parametrize("url", ["", "h/path?x", "http://user:hidden@h"])
+    async def test_urls_that_are_none(self, kind: str, field: str, url: str) -> None:
         with pytest.raises(ConfigError) as told:
-            made("remote::chromadb", url=url)
+            made(f"remote::{kind}", **{field: url})
         assert "hidden" not in f"{told.value.message} {told.value.hint}"
+
+
+def test_a_consistency_level_that_is_none() -> None:
+    with pytest.raises(ConfigError, match="strong"):
+        made("remote::milvus", consistency_level="strong")
