@@ -56,7 +56,9 @@ class Opened:
     def fault(self) -> StackError | None:
         """Why this stack cannot do anything: no provider has started. A mistake in the file comes before a part that
         this version lacks."""
-        faults: list[StackError | None] = [provider.error for provider in self.stack.providers_by_key.values()]
+        faults: list[StackError | None] = [
+            provider.error for provider in self.stack.providers_by_key.values() if provider.declared
+        ]
         if not faults or not all(faults):
             return None
         return next((fault for fault in faults if not isinstance(fault, Unsupported)), faults[0])

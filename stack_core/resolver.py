@@ -55,6 +55,8 @@ class Provider:
     config: dict[str, Any] = field(default_factory=dict)
     instance: Any = None
     error: StackError | None = None
+    declared: bool = True
+    """False for what every stack has (see `DEFAULTS`) and the run file does not name."""
 
     def required(self) -> Any:
         """The instance.
@@ -130,13 +132,20 @@ def plan(config: RunConfig) -> Plan:
                 faults.append(
                     error if error.where else type(error)(error.message, error.hint, where=f"{where}.provider_type")
                 )
-    for api, kind in DEFAULTS.items():
-        if not any(provider.api == api for provider in out.providers.values()):
-            _add(out, api, ProviderEntry(provider_type=kind, config=_inherited(api, config)), f"providers.{api}")
+    _add_defaults(out, config)
     if faults:
         raise _together(faults)
     out.order = _order(out.specs, {api for api, _ in out.providers} | {off.api for off in config.off})
     return out
+
+
+def _add_defaults(out: Plan, config: RunConfig) -> None:
+    for api, kind in DEFAULTS.items():
+        if any(given == api for given, _ in out.providers):
+            continue
+        _add(out, api, ProviderEntry(provider_type=kind, config=_inherited(api, config)), f"providers.{api}")
+        for key in [key for key in out.providers if key[0] == api]:
+            out.providers[key].declared = False
 
 
 async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dict[Key, Provider]:

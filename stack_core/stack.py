@@ -103,7 +103,7 @@ class Stack(ApiHolder):
         rows = [
             Unavailable(p.api, p.provider_id, p.provider_type, p.error.message, p.error.hint)
             for p in self._providers.values()
-            if p.error is not None
+            if p.error is not None and p.declared
         ]
         if self._stores is not None:
             rows += [Unavailable("storage", *missing) for missing in self._stores.missing]

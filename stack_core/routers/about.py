@@ -25,6 +25,7 @@ class Configured(Protocol):
     config: dict[str, Any]
     instance: Any
     error: StackError | None
+    declared: bool
 
 
 class About(Providers, Inspect):
@@ -34,8 +35,9 @@ class About(Providers, Inspect):
         self._providers = providers
 
     async def list_providers(self) -> ProviderList:
-        """All providers, each asked for its health at the same time."""
-        return ProviderList(data=list(await asyncio.gather(*(self._info(provider) for provider in self._providers))))
+        """The providers of the run file, each asked for its health at the same time."""
+        declared = [self._info(provider) for provider in self._providers if provider.declared]
+        return ProviderList(data=list(await asyncio.gather(*declared)))
 
     async def inspect_provider(self, provider_id: str) -> ProviderInfo:
         """One provider; the first of that id where several APIs have one."""

@@ -32,7 +32,9 @@ def encode(value: Any) -> bytes:
 
 
 def frame(value: Any) -> bytes:
-    """One event of a stream."""
+    """One event of a stream. Events of a response, which have numbers, are also named, as at OpenAI."""
+    if hasattr(value, "sequence_number"):
+        return b"event: " + str(value.type).encode() + b"\ndata: " + encode(value) + b"\n\n"
     return b"data: " + encode(value) + b"\n\n"
 
 

@@ -81,7 +81,7 @@ async def test_a_violation_says_what_was_found(running: Running) -> None:
     found = await violation(running.stack, "guard", running.case.bad)
     assert found.violation_level == "error"
     assert found.user_message
-    assert found.metadata["violation_type"] or running.case.model == "guard-model"
+    assert found.metadata["violation_type"]
 
 
 async def test_what_is_fine_has_no_violation(running: Running) -> None:
@@ -165,7 +165,7 @@ async def test_a_shield_can_be_registered(running: Running) -> None:
     assert await violation(running.stack, "x", running.case.bad) is not None
 
 
-@pytest.mark.parametrize("text", ["\ud800 half", "\x00", "a" * 200_000, "𝕓\u200bé" * 1000], ids=range(4))
+@pytest.mark.parametrize("text", ["\ud800 half", "\x00", "a" * 200_000, "\U0001d553\u200bé" * 1000], ids=range(4))
 async def test_odd_texts_have_an_answer(running: Running, text: str) -> None:
     for ask in (
         violation(running.stack, "guard", text),

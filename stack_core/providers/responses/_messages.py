@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import to_json
 
 from stack_core.apis._item_actions import FileSearchResult
@@ -17,7 +17,7 @@ from stack_core.providers.responses._files import FileReader
 from stack_core.providers.responses._search import NAME, told
 from stack_core.storage.records import Data
 
-_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
+_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(list[Message], config=ConfigDict(defer_build=True))
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 """Role of a message → that of the chat's. `developer` is the newer name of `system`, which every service knows."""
 _SEAL = "stack1."

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from stack_core import context
 from stack_core.apis._items import Include, StoredItem
@@ -23,7 +23,7 @@ OPEN = ("queued", "in_progress")
 """Statuses of a response that is under way."""
 LONGEST_SECONDS = 3600
 """After this long a response that another host makes is taken for lost."""
-_STORED: TypeAdapter[StoredItem] = TypeAdapter(StoredItem)
+_STORED: TypeAdapter[StoredItem] = TypeAdapter(StoredItem, config=ConfigDict(defer_build=True))
 
 
 class ResponseStore:

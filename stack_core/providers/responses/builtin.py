@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from stack_core import context
 from stack_core.apis._response import (
@@ -66,7 +66,7 @@ from stack_core.providers.responses._store import OPEN, ResponseStore, presented
 from stack_core.storage.records import Data
 from stack_core.storage.sql import Sql
 
-_EVENT: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent)
+_EVENT: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent, config=ConfigDict(defer_build=True))
 _WAIT = 0.5
 """Seconds between two looks at a response that another process makes."""
 

@@ -96,7 +96,7 @@ class BedrockGuardrails(Guard[BedrockParams]):
         answer = await self._call("bedrock", "list_guardrails", guardrailIdentifier=guardrail)
         versions = [str(row.get("version")) for row in answer.get("guardrails", [])]
         if params.guardrailVersion not in versions:
-            raise NotFound("guardrail", f"{guardrail} (version {params.guardrailVersion})", versions)
+            raise NotFound(f"version of the guardrail {guardrail}", params.guardrailVersion, versions)
 
     async def judge(self, shield: Shield, params: BedrockParams, messages: Sequence[Message]) -> Verdict | None:
         """What the guardrail finds in the last message."""
@@ -116,10 +116,7 @@ class BedrockGuardrails(Guard[BedrockParams]):
         if answer.get("action") == "NONE":
             return None
         if answer.get("action") != "GUARDRAIL_INTERVENED":
-            raise ProviderError(
-                f"{self.provider_id} gave an answer that cannot be read: its action is {answer.get('action')!r}",
-                provider_id=self.provider_id,
-            )
+            raise self._unreadable(f"its action is {answer.get('action')!r}")
         return verdict_of(answer)
 
     def _guardrail(self, shield: Shield, params: BedrockParams) -> str:
@@ -138,6 +135,8 @@ class BedrockGuardrails(Guard[BedrockParams]):
             raise self._refused(error) from error
         except BotoCoreError as error:
             raise self._failed(error) from error
+        except (AttributeError, KeyError, TypeError) as error:  # botocore, of a body that is not what it expects
+            raise self._unreadable("it has another shape") from error
         return found
 
     def _client(self, service: str) -> Any:
@@ -176,9 +175,20 @@ class BedrockGuardrails(Guard[BedrockParams]):
         kind = _KINDS.get(code, ProviderError)
         return kind(words, provider_id=self.provider_id, upstream_status=status)
 
+    def _unreadable(self, what: str) -> ProviderError:
+        return ProviderError(
+            f"{self.provider_id} gave an answer that cannot be read: {what}", provider_id=self.provider_id
+        )
+
     def _failed(self, error: BotoCoreError) -> StackError:
         """The error for a call that had no answer."""
-        from botocore.exceptions import ConnectTimeoutError, NoCredentialsError, NoRegionError, ReadTimeoutError
+        from botocore.exceptions import (
+            ConnectTimeoutError,
+            NoCredentialsError,
+            NoRegionError,
+            ParamValidationError,
+            ReadTimeoutError,
+        )
 
         words = f"{self.provider_id}: {error}"
         if isinstance(error, NoCredentialsError):
@@ -186,6 +196,8 @@ class BedrockGuardrails(Guard[BedrockParams]):
             return ProviderAuthFailed(words, hint, provider_id=self.provider_id)
         if isinstance(error, NoRegionError):
             return InvalidRequest(words, "set region_name, or the variable AWS_DEFAULT_REGION")
+        if isinstance(error, ParamValidationError):
+            return InvalidRequest(words)
         if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
             return ProviderTimeout(words, provider_id=self.provider_id)
         return ProviderUnavailable(words, "check the region and the network", provider_id=self.provider_id)

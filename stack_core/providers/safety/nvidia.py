@@ -81,4 +81,5 @@ class NvidiaGuardrails(Guard[NvidiaParams]):
         blocked = [
             name for name, rail in rails.items() if not isinstance(rail, dict) or rail.get("status") == "blocked"
         ]
-        return Verdict("Sorry I cannot do this.", rails, dict.fromkeys(map(str, blocked), 1.0))
+        metadata = {"violation_type": ",".join(map(str, blocked)), **rails}
+        return Verdict("Sorry I cannot do this.", metadata, dict.fromkeys(map(str, blocked), 1.0))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -116,10 +117,11 @@ class PromptGuard(Guard[PromptGuardParams]):
         )
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True
-            ).eval()
+            with _quiet():
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, local_files_only=True, use_safetensors=True
+                ).eval()
         except (OSError, ValueError) as error:
             raise ProviderError(
                 f"{self.provider_id}: {folder.name} cannot be loaded: {error}",
@@ -134,6 +136,20 @@ class PromptGuard(Guard[PromptGuardParams]):
             )
         self._loaded[folder] = tokenizer, model
         return tokenizer, model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar that transformers draws for a file of a second."""
+    from transformers.utils import logging  # type: ignore[import-not-found,unused-ignore]  # an extra
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _windows(tokenizer: Any, text: str) -> list[list[int]]:

@@ -144,9 +144,10 @@ def _parts(rows: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
         yield rows[start : start + most]
 
 
-def faults() -> tuple[type[Exception], ...]:
-    """What Chroma's client raises where the database is at fault."""
-    import httpx
+def is_fault(error: Exception) -> bool:
+    """Whether the database, or the way to it, is at fault."""
     from chromadb.errors import ChromaError
 
-    return (ChromaError, httpx.HTTPError, OSError)
+    # Chroma's client lets the errors of the HTTP client in it through
+    of_http = any(base.__module__.startswith("httpx") for base in type(error).__mro__)
+    return of_http or isinstance(error, ChromaError | OSError)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stack_core.apis.providers import ProviderId
 from stack_core.errors import ConfigError, StackError, StoreUnavailable
 from stack_core.providers._registry import provider
-from stack_core.providers.vector_io._chroma_rows import ChromaRows, faults
+from stack_core.providers.vector_io._chroma_rows import ChromaRows, is_fault
 from stack_core.providers.vector_io._rows import RowIndex, Rows
 from stack_core.storage.references import KVReference
 
@@ -54,7 +54,7 @@ class Chroma(RowIndex):
 
     def translated(self, error: Exception) -> StackError | None:
         """A fault of the folder."""
-        if not isinstance(error, faults()):
+        if not is_fault(error):
             return None
         return StoreUnavailable(f"{self.place} cannot be used: {error}", "see that it can be read and written")
 
@@ -86,7 +86,7 @@ class ChromaServer(RowIndex):
 
     def translated(self, error: Exception) -> StackError | None:
         """A fault of the server or of the way to it."""
-        return self.unavailable(str(error) or type(error).__name__) if isinstance(error, faults()) else None
+        return self.unavailable(str(error) or type(error).__name__) if is_fault(error) else None
 
 
 def _parts(url: str) -> tuple[str, int, bool]:

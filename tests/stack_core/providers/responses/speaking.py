@@ -106,7 +106,8 @@ class Speaking(Inference):
                     finish = delta["finish"]
                     continue
                 finish = "tool_calls" if "tool_calls" in delta else finish
-                yield _chunk({"index": 0, "delta": delta})
+                logprobs = delta.get("logprobs")
+                yield _chunk({"index": 0, "delta": delta} | ({"logprobs": logprobs} if logprobs else {}))
             yield _chunk({"index": 0, "delta": {}, "finish_reason": finish})
             usage = _usage(self.asked[-1], turn)
             yield ChatCompletionChunk.model_validate(

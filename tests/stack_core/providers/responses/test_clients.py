@@ -71,6 +71,15 @@ def test_create_streamed(client: openai.OpenAI) -> None:
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
+def test_events_are_named_on_the_wire(running: Running) -> None:
+    body = {"model": "up/tiny", "input": "hi", "stream": True}
+    text = httpx.post(f"{running.url}/v1/responses", json=body).text
+    lines = [line for line in text.splitlines() if line]
+    named = [line.removeprefix("event: ") for line in lines[:-1:2]]
+    assert named == [json.loads(line.removeprefix("data: "))["type"] for line in lines[1:-1:2]]
+    assert (named[0], named[-1], lines[-1]) == ("response.created", "response.completed", "data: [DONE]")
+
+
 def test_the_stream_helper(client: openai.OpenAI) -> None:
     with client.responses.stream(model="up/tiny", input="fact", text_format=Fact) as stream:
         for _ in stream:

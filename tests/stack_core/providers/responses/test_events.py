@@ -102,6 +102,20 @@ async def test_thoughts_as_a_summary_where_one_is_asked_for(stack: Any) -> None:
     assert Speaking.asked[0].reasoning_effort == "low"
 
 
+async def test_log_probabilities(stack: Any) -> None:
+    def said(token: str) -> dict[str, Any]:
+        found = {"token": token, "logprob": -0.5, "bytes": [1], "top_logprobs": []}
+        return {"content": token, "logprobs": {"content": [found]}}
+
+    Speaking.say([said("Hel"), said("lo")])
+    events = await streamed(stack, include=["message.output_text.logprobs"])
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert [[each.token for each in delta.logprobs] for delta in deltas] == [["Hel"], ["lo"]]
+    part = events[-1].response.output[0].content[0]
+    assert [(each.token, each.logprob) for each in part.logprobs] == [("Hel", -0.5), ("lo", -0.5)]
+    assert Speaking.asked[0].logprobs is True
+
+
 async def test_a_refusal(stack: Any) -> None:
     Speaking.say([{"refusal": "I will "}, {"refusal": "not."}])
     events = await streamed(stack)
