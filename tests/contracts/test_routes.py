@@ -70,6 +70,7 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             "vector_io": [entry("inline::sqlite-vec", db_path=str(tmp_path / "vectors.db"))],
             "datasetio": [entry("inline::localfs")],
             "batches": [entry("inline::reference")],
+            "safety": [entry("inline::rules")],
         }
     async with Stack.open(config) as stack:
         assert not stack.unavailable

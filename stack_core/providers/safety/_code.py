@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["low", "medium", "high"]
 SEVERITIES: Sequence[Severity] = ("low", "medium", "high")
@@ -170,16 +170,15 @@ def pattern_issues(code: str, family: str, language: str) -> Iterator[Issue]:
 
 def python_issues(code: str) -> list[Issue] | None:
     """What bandit finds in Python; None where the text is no Python or bandit cannot go through it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _BANDIT, warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")  # the parser's, about code that nobody here wrote
+        try:
             ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    from bandit.core.config import BanditConfig  # type: ignore[import-untyped]  # bandit has no types
-    from bandit.core.manager import BanditManager  # type: ignore[import-untyped]  # bandit has no types
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        from bandit.core.config import BanditConfig  # type: ignore[import-untyped]  # bandit has no types
+        from bandit.core.manager import BanditManager  # type: ignore[import-untyped]  # bandit has no types
 
-    with _BANDIT, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "code.py"
         path.write_text(code, "utf-8")
         manager = BanditManager(BanditConfig(), "file", quiet=True, ignore_nosec=True)
@@ -187,13 +186,13 @@ def python_issues(code: str) -> list[Issue] | None:
         manager.run_tests()
         if manager.skipped:
             return None
-        return [
-            Issue(
-                f"{issue.test_id}:{issue.test}", issue.cwe.id, _severity(issue.severity), issue.lineno, "python",
-                issue.text,
-            )
-            for issue in manager.get_issue_list("LOW", "LOW")
-        ]  # fmt: skip
+        return [_issue(found) for found in manager.get_issue_list("LOW", "LOW")]
+
+
+def _issue(found: Any) -> Issue:
+    """One of bandit's findings as ours."""
+    rule, severity = f"{found.test_id}:{found.test}", _severity(found.severity)
+    return Issue(rule, found.cwe.id, severity, found.lineno, "python", found.text)
 
 
 def _severity(name: str) -> Severity:
