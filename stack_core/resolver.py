@@ -10,6 +10,7 @@ import graphlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -43,6 +44,8 @@ SELF_SERVED = frozenset({"models", "providers", "inspect", *PARTS})
 """APIs that the stack itself answers, so that no provider of them is needed."""
 DEFAULTS = {"file_processors": "inline::auto", "responses": "inline::builtin"}
 """Provider type of an API that every stack has, also where the run file names none."""
+LATE = frozenset({"responses"})
+"""Those of them that are built at their first call: their shapes are many, and few notebooks need them at once."""
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Provider:
     error: StackError | None = None
     declared: bool = True
     """False for what every stack has (see `DEFAULTS`) and the run file does not name."""
+    late: Callable[[Provider], None] | None = None
+    """Builds it at its first call."""
 
     def required(self) -> Any:
         """The instance.
@@ -75,6 +80,10 @@ class Provider:
                 self.error.hint,
                 provider_id=self.provider_id,
             ) from self.error
+        if self.late is not None:
+            build_now, self.late = self.late, None
+            build_now(self)
+            return self.required()
         return self.instance
 
 
@@ -85,6 +94,7 @@ class Plan:
     providers: dict[Key, Provider]
     specs: dict[Key, tuple[ProviderSpec, BaseModel]]
     order: list[Key]
+    late: dict[Key, ProviderEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,13 @@ def _add_defaults(out: Plan, config: RunConfig) -> None:
     for api, kind in DEFAULTS.items():
         if any(given == api for given, _ in out.providers):
             continue
-        _add(out, api, ProviderEntry(provider_type=kind, config=_inherited(api, config)), f"providers.{api}")
+        entry = ProviderEntry(provider_type=kind, config=_inherited(api, config))
+        if api in LATE:
+            provider_id = kind.rpartition("::")[2]
+            out.providers[api, provider_id] = Provider(api, provider_id, kind, entry.config, declared=False)
+            out.late[api, provider_id] = entry
+            continue
+        _add(out, api, entry, f"providers.{api}")
         for key in [key for key in out.providers if key[0] == api]:
             out.providers[key].declared = False
 
@@ -166,7 +182,22 @@ async def build(drawn: Plan, exits: AsyncExitStack, injection: Injection) -> dic
             provider.error = error
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             provider.error = ProviderUnavailable(f"{type(error).__name__}: {error}", provider_id=provider.provider_id)
+    for key, entry in drawn.late.items():
+        drawn.providers[key].late = partial(_build_late, entry, exits, injection)
     return drawn.providers
+
+
+def _build_late(entry: ProviderEntry, exits: AsyncExitStack, injection: Injection, provider: Provider) -> None:
+    """Build a provider of ours at its first call. It has no lifetime to enter, and may have a `shutdown`."""
+    try:
+        spec = _registry.find(provider.api, provider.provider_type)
+        config = _config(spec, entry, f"providers.{provider.api}")
+        provider.instance = spec.factory(config=config, **injection.arguments(provider, spec, config))
+    except StackError as error:
+        provider.error = error
+        return
+    if hasattr(provider.instance, "shutdown"):
+        exits.push_async_callback(provider.instance.shutdown)
 
 
 def serving(api: str, providers: Mapping[str, Provider]) -> Provider:

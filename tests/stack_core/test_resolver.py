@@ -14,7 +14,8 @@ from stack_core.providers._planned import PLANNED
 from stack_core.resolver import plan
 
 MODULE = "tests.stack_core.circle_providers"
-ALWAYS = {("file_processors", "auto"), ("responses", "builtin")}
+AUTO = ("file_processors", "auto")
+ALWAYS = {AUTO, ("responses", "builtin")}
 """What every stack has."""
 """A provider that every stack has."""
 
@@ -79,7 +80,7 @@ def test_an_entry_of_another_api_under_a_taken_id_is_left_out_with_its_reason() 
     inference = {"provider_id": "nvidia", "provider_type": "remote::nvidia", "config": {"api_key": "k"}}
     guard = {"provider_id": "nvidia", "provider_type": "remote::nvidia", "config": {"guardrails_service_url": "u"}}
     out = plan(load_config({"name": "x", "providers": {"inference": [inference, guard]}}))
-    assert out.specs.keys() == {("inference", "nvidia"), *ALWAYS}
+    assert list(out.specs) == [("inference", "nvidia"), AUTO]
     assert [str(p.error) for p in out.providers.values() if p.error] == [
         "providers.inference[1]: two inference providers have the id 'nvidia'"
     ]

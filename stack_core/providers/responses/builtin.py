@@ -97,10 +97,8 @@ class BuiltinResponses(Responses):
         self._live: dict[str, Live] = {}
         self._closing = False
 
-    async def __aenter__(self) -> BuiltinResponses:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def shutdown(self) -> None:
+        """Stop what is made in the background; it is kept as failed."""
         self._closing = True
         await self._background.close()
 

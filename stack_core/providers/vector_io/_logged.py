@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stack_core import context
 from stack_core.apis.vector_io import Entry, Filter, Hit, VectorIndex
 from stack_core.errors import Conflict, InvalidRequest, StoreUnavailable, UnknownId
+from stack_core.providers.vector_io._bases import FIRST, Bases, Standing
 from stack_core.providers.vector_io._filters import storable
 from stack_core.providers.vector_io._tails import FRESH, Tails
 from stack_core.storage.kv import KeyValue
@@ -34,16 +35,18 @@ SEPARATOR = "/"
 
 @dataclass(slots=True, eq=False)
 class _Collection:
-    """An open collection: its entries in memory and the rows of its log. `lock` lets one write at a time, in the order
-    of the log."""
+    """An open collection: its entries in memory and the rows of its log, `keys` those that were replayed, `left` those
+    that do not count and may be deleted. `lock` lets one write at a time, in the order of the log."""
 
     name: str
     flat: Flat
     log: str
     tails: Tails
-    keys: list[str] = field(default_factory=list)
+    bases: Bases
+    standing: Standing
+    keys: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     next: int = 0
-    dropped: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def key(self, kind: str) -> str:
@@ -65,7 +68,8 @@ class Logged(VectorIndex):
     What is put is one row of the key-value store, so the speed of inserting does not fall as a collection grows, and a
     put that returned is as durable as that store. A collection is read into memory at its first use: about a second for
     100,000 vectors of 384. What another process writes is read at the next call, where the stack is served by several
-    workers, else after a second. Each holds all vectors: `inline::sqlite-vec` needs less memory in several processes.
+    workers, else after a second and before each write. Each holds all vectors: `inline::sqlite-vec` needs less memory
+    in several processes.
     """
 
     Config = LoggedConfig
@@ -88,6 +92,7 @@ class Logged(VectorIndex):
             if found is None:
                 log = f"log{SEPARATOR}{secrets.token_hex(8)}{SEPARATOR}"
                 row = {"version": VERSION, "dimension": dimension, "log": log}
+                await self._tails(log).wrote(0)
                 await self._store.set(_row_of(collection), json.dumps(row))
             elif found[0] != dimension:
                 raise Conflict(
@@ -98,16 +103,11 @@ class Logged(VectorIndex):
     async def drop(self, collection: str) -> None:
         """Forget a collection with its entries."""
         async with self._lock(collection):
-            if (opened := self._open.pop(collection, None)) is not None:
-                async with opened.lock:
-                    opened.dropped = True
+            self._open.pop(collection, None)
             found = await self._described(collection)
-            if found is None:
-                return
-            await self._store.delete(_row_of(collection))  # first: a log without its collection is never read
-            await self._tails(found[1]).forget()
-            while page := await self._store.scan(found[1], limit=PAGE):
-                await asyncio.gather(*(self._store.delete(key) for key, _ in page))
+            if found is not None:
+                await self._store.delete(_row_of(collection))  # first: a log without its collection is never read
+                await self._erase(found[1])
 
     async def put(self, collection: str, entries: Sequence[Entry]) -> None:
         """Add entries, all or none; one of the same id is replaced."""
@@ -115,14 +115,15 @@ class Logged(VectorIndex):
         if entries:
             batch = await asyncio.to_thread(found.flat.batch, entries)
             text = await asyncio.to_thread(batch.to_json)
-            await asyncio.shield(self._append(found, "put", text, lambda: found.flat.put(batch)))
+            await asyncio.shield(self._append(collection, "put", lambda _: text, lambda flat: flat.put(batch)))
 
     async def remove(self, collection: str, ids: Sequence[str]) -> None:
         """Forget entries."""
-        found = await self._opened(collection)
-        if here := found.flat.known(ids):
-            text = json.dumps({"remove": here})
-            await asyncio.shield(self._append(found, "remove", text, lambda: found.flat.remove(here)))
+
+        def row(flat: Flat) -> str | None:
+            return json.dumps({"remove": here}) if (here := flat.known(ids)) else None
+
+        await asyncio.shield(self._append(collection, "remove", row, lambda flat: flat.remove(ids)))
 
     async def nearest(
         self, collection: str, vector: Sequence[float], most: int, where: Filter | None = None
@@ -147,33 +148,58 @@ class Logged(VectorIndex):
 
     # ---- the log -----------------------------------------------------------------------------------------------------
 
-    async def _append(self, found: _Collection, kind: str, text: str, apply: Callable[[], None]) -> None:
-        """Write a row, then do in memory what it says. Not to be cancelled in between."""
-        async with found.lock:
-            if found.dropped:
-                raise UnknownId("vector collection", found.name, hint="it was dropped while this call waited")
-            key = found.key(kind)
-            await self._store.set(key, text)
-            await found.tails.wrote(found.next)
-            found.keys.append(key)
-            await asyncio.to_thread(apply)
-            if found.flat.dead > max(LEAST_DEAD, found.flat.rows // 2):
-                await self._compact(found)
+    async def _append(
+        self, collection: str, kind: str, row: Callable[[Flat], str | None], apply: Callable[[Flat], None]
+    ) -> None:
+        """Write a row, then do in memory what it says. Not to be cancelled in between.
 
-    async def _compact(self, found: _Collection) -> None:
-        """Write what lives anew, then delete the old log: puts before removals, so that nothing removed comes back
-        where this breaks off in between."""
-        old, fresh = found.keys, found.flat.empty()
-        found.keys = []
-        for batch in await asyncio.to_thread(lambda: list(found.flat.batches())):
-            key = found.key("put")
+        Args:
+            row: gives its text, or None where there is nothing to do.
+        """
+        while True:
+            found = await self._opened(collection)
+            async with found.lock:
+                if not await self._level(found, now=True):
+                    continue
+                if (text := row(found.flat)) is None:
+                    return
+                key = found.key(kind)
+                await self._store.set(key, text)
+                await found.tails.wrote(found.next)
+                found.keys.add(key)
+                await asyncio.to_thread(apply, found.flat)
+                if found.flat.dead > max(LEAST_DEAD, found.flat.rows // 2) and await found.bases.claim():
+                    try:
+                        await self._write_anew(found)
+                    finally:
+                        await found.bases.release()
+                return
+
+    async def _write_anew(self, found: _Collection) -> None:
+        """Put a base that holds what lives into the place of the log (see `_bases`), unless another process did."""
+        if not await self._level(found, now=True) or (await found.bases.standing()).bases != found.standing.bases:
+            self._close(found)
+            return
+        base, old, fresh = secrets.token_hex(4), found.keys | found.left, found.flat.empty()
+        keys: set[str] = set()
+        for number, batch in enumerate(await asyncio.to_thread(lambda: list(found.flat.batches()))):
+            key = f"{found.log}{FIRST}{base}.{number:06d}.put"
+            keys.add(key)
+            found.left.add(key)  # where this breaks off, the next one deletes it
             await self._store.set(key, await asyncio.to_thread(batch.to_json))
-            found.keys.append(key)
             await asyncio.to_thread(fresh.put, batch)
-        found.flat = fresh
-        for kind in ("put", "remove"):
-            await asyncio.gather(*(self._store.delete(key) for key in old if key.endswith(kind)))
-        await found.tails.wrote(found.next, anew=True)
+        if not await found.bases.claimed():
+            self._close(found)
+            return
+        before = found.standing
+        await found.bases.stand(base, before, old)
+        found.flat, found.keys, found.left = fresh, keys, old
+        found.standing = Standing(found.log, frozenset({base}), frozenset(old))
+        await found.tails.wrote(found.next, anew=True)  # before the deleting: who reads until then reads once more
+        for start in range(0, len(gone := sorted(old)), PAGE):
+            await asyncio.gather(*(self._store.delete(key) for key in gone[start : start + PAGE]))
+        await found.bases.forget(before.bases)
+        found.left = set()
 
     async def _opened(self, collection: str) -> _Collection:
         """The collection, read into memory at its first use.
@@ -186,18 +212,25 @@ class Logged(VectorIndex):
             return found
         async with self._lock(collection):
             if (found := self._open.get(collection)) is None:
-                described = await self._described(collection)
-                if described is None:
-                    rows = await self._store.scan(_row_of(""))
-                    raise UnknownId(
-                        "vector collection", collection, [unquote(key[len(_row_of("")) :]) for key, _ in rows]
-                    )
-                flat = await asyncio.to_thread(self._flat, described[0])
-                found = _Collection(collection, flat, described[1], self._tails(described[1]))
-                await found.tails.begin()
-                await self._read(found)
-                self._open[collection] = found
+                found = self._open[collection] = await self._from_log(collection)
             return found
+
+    async def _from_log(self, collection: str) -> _Collection:
+        """A collection read from its beginning; once more where another process wrote its log anew meanwhile."""
+        while True:
+            described = await self._described(collection)
+            if described is None:
+                rows = await self._store.scan(_row_of(""))
+                raise UnknownId("vector collection", collection, [unquote(key[len(_row_of("")) :]) for key, _ in rows])
+            dimension, log = described
+            tails = self._tails(log)
+            start, bases = await tails.begin(), Bases(self._store, log, tails.writer)
+            flat = await asyncio.to_thread(self._flat, dimension)
+            found = _Collection(collection, flat, log, tails, bases, await bases.standing(), next=start)
+            await self._read(found)
+            moved = await tails.moved(now=True)
+            if moved is None or not moved.anew:
+                return found
 
     def _flat(self, dimension: int) -> Flat:
         from stack_core.providers.vector_io._flat import Flat
@@ -222,19 +255,36 @@ class Logged(VectorIndex):
         return described
 
     async def _caught_up(self, found: _Collection) -> bool:
-        """Read what other processes wrote since; False where one of them wrote the log anew, so that all is to be
-        read."""
+        """As `_level`."""
         async with found.lock:
-            moved = await found.tails.moved()
-            if moved is None:
-                return True
-            number, anew = moved
-            if not anew:
-                await self._read(found, f"{found.log}{number:012d}/")
-                return True
-            if self._open.get(found.name) is found:
-                del self._open[found.name]
-            return False
+            return await self._level(found)
+
+    async def _level(self, found: _Collection, *, now: bool = False) -> bool:
+        """Read what other processes wrote since, with the collection's lock held; False where one of them wrote the
+        log anew or dropped it, so that the collection is to be opened again."""
+        moved = await found.tails.moved(now=now)
+        if moved is None:
+            return True
+        if not moved.anew:
+            await self._read(found, f"{found.log}{moved.number:012d}/")
+            found.tails.read()
+            return True
+        self._close(found)
+        described = await self._described(found.name)
+        if described is None or described[1] != found.log:
+            await self._erase(found.log)  # what was written while it was being dropped
+        return False
+
+    def _close(self, found: _Collection) -> None:
+        if self._open.get(found.name) is found:
+            del self._open[found.name]
+
+    async def _erase(self, log: str) -> None:
+        """Delete a log that belongs to no collection any more."""
+        await self._tails(log).forget()
+        await Bases(self._store, log, "").forget_all()
+        while page := await self._store.scan(log, limit=PAGE):
+            await asyncio.gather(*(self._store.delete(key) for key, _ in page))
 
     def _tails(self, log: str) -> Tails:
         return Tails(self._store, log, self._patience)
@@ -249,9 +299,11 @@ class Logged(VectorIndex):
 
 
 def _replay(found: _Collection, page: list[tuple[str, str]]) -> None:
-    known = set(found.keys)
     for key, text in page:
-        if key in known:
+        if key in found.keys or key in found.left:
+            continue
+        if not found.standing.counts(key):
+            found.left.add(key)
             continue
         try:
             row = json.loads(text)
@@ -262,7 +314,7 @@ def _replay(found: _Collection, page: list[tuple[str, str]]) -> None:
             found.next = max(found.next, int(key[len(found.log) :].partition(".")[0]))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(found.name, key, error) from error
-        found.keys.append(key)
+        found.keys.add(key)
 
 
 def _damaged(collection: str, key: str, error: Exception) -> StoreUnavailable:

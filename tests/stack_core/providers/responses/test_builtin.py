@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from stack_core import Stack, context
-from stack_core.errors import InvalidRequest, NotFound, UnknownId, Unsupported
+from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, UnknownId, Unsupported
 from tests.stack_core.probe import serving
 from tests.stack_core.providers.responses.speaking import Speaking, call, run_file
 
@@ -370,6 +370,23 @@ async def test_responses_are_kept_where_the_agents_of_the_run_file_say(tmp_path:
     async with Stack.open(config) as stack:
         await create(stack)
     assert b"answers_responses" in (tmp_path / "other.db").read_bytes()
+
+
+async def test_it_is_built_at_its_first_call(stack: Any) -> None:
+    found = stack.providers_by_key["responses", "builtin"]
+    assert found.instance is None and found.error is None
+    await stack.responses.list_responses()
+    assert found.instance is not None
+
+
+async def test_a_fault_in_its_config_is_told_at_the_first_call(tmp_path: Path) -> None:
+    config = run_file(tmp_path)
+    agents = {"provider_type": "inline::meta-reference", "config": {"persistence": {"responses": {"table": "x"}}}}
+    config["providers"]["agents"] = [agents]
+    async with Stack.open(config) as stack:
+        for _ in range(2):
+            with pytest.raises(ProviderUnavailable, match="responses"):
+                await stack.responses.list_responses()
 
 
 async def test_a_stack_without_inference_opens(tmp_path: Path) -> None:

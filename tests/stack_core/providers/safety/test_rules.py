@@ -9,6 +9,7 @@ import pytest
 
 from stack_core import Stack
 from stack_core.errors import ConfigError, InvalidRequest, ProviderTimeout
+from stack_core.text.windows import Windows
 from tests.stack_core.providers.safety.guards import entry, guarded, user, violation
 
 MAIL = "write to ann@example.org, please"
@@ -161,3 +162,20 @@ async def test_the_process_ends_with_the_stack(tmp_path: Path) -> None:
 
 def _matcher(stack: Stack) -> Any:
     return stack.providers_by_key["safety", "rules"].instance._matcher
+
+
+async def test_a_stream_guarded_by_windows_shows_nothing_of_what_is_blocked(tmp_path: Path) -> None:
+    text = "Her address is ann@example.org, and " * 3
+    async with guarded(tmp_path, entry("inline::rules"), {"pii": {}}) as stack:
+        for size in (1, 7, 50):
+            windows, shown = Windows(step=10, overlap=40), ""
+            for place in range(0, len(text), size):
+                for window in windows.feed(text[place : place + size]):
+                    if await violation(stack, "pii", window.text) is not None:
+                        break
+                    shown += window.release
+                else:
+                    continue
+                break
+            assert "Her address is ann".startswith(shown)
+            assert "ann" not in shown
