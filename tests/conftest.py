@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from tests.vector_servers import chromadb_server, milvus_server
 __all__ = ["chromadb_server", "milvus_server", "mongodb_server", "postgres_process", "postgres_server", "redis_server"]
 
 _folder = tempfile.TemporaryDirectory(prefix="llama-magics-tests-", ignore_cleanup_errors=True)
+ALL_SLOW = re.compile(r"^pytestmark = pytest\.mark\.slow$", re.M)
 
 
 def pytest_configure() -> None:
@@ -25,6 +28,20 @@ def pytest_configure() -> None:
     os.environ["SQLITE_STORE_DIR"] = str(Path(_folder.name) / "stores")
     os.environ["IPYTHONDIR"] = str(Path(_folder.name) / "ipython")
     os.environ["JUPYTER_PLATFORM_DIRS"] = "1"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The unit suite does not read modules of which no test is its own: their clients cost seconds to import."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return bool(ALL_SLOW.search(collection_path.read_text("utf-8"))) or None
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end. A collection of garbage, of which IPython makes one for each notebook, needs
+    not look through them: that took a third of the unit suite's time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

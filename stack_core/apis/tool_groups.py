@@ -42,6 +42,14 @@ class ToolSource(Protocol):
         ...
 
 
+class GroupedTools(ToolSource, Protocol):
+    """A source whose calls depend on the group: its server, its args."""
+
+    def of(self, group: ToolGroup) -> Any:
+        """What answers the calls of a group's tools."""
+        ...
+
+
 class ToolGroups(Protocol):
     """Groups of tools that are registered, and the tools in them."""
 

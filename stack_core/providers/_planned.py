@@ -8,7 +8,6 @@ from __future__ import annotations
 
 PLANNED: frozenset[str] = frozenset(
     {
-        "agents/inline::meta-reference",
         "datasetio/remote::nvidia",
         "eval/inline::builtin",
         "eval/inline::meta-reference",
@@ -34,7 +33,6 @@ PLANNED: frozenset[str] = frozenset(
         "tool_runtime/inline::rag-runtime",
         "tool_runtime/remote::bing-search",
         "tool_runtime/remote::brave-search",
-        "tool_runtime/remote::model-context-protocol",
         "tool_runtime/remote::tavily-search",
         "tool_runtime/remote::wolfram-alpha",
         "vector_io/remote::elasticsearch",

@@ -138,7 +138,7 @@ class Vectors(VectorStores, VectorIO):
         store = await self._used(vector_store_id)
         asked = search.question(request, entries.condition(request.filters, timed=store.timed))
         found = await search.find(self._ground, self._indexes, store, asked)
-        return SearchPage(search_query=list(asked.texts), data=[entries.result_of(one.hit, one.score) for one in found])
+        return entries.page_of(list(asked.texts), ((one.hit, one.score) for one in found))
 
     # ---- files
 

@@ -113,7 +113,9 @@ def question(request: SearchRequest, where: Filter | None) -> Question:
     """
     if request.rewrite_query:
         raise InvalidRequest("rewrite_query is not available here", "leave it out, and rewrite the query with a model")
-    ranking = request.ranking_options or RankingOptions()
+    texts = (request.query,) if isinstance(request.query, str) else tuple(request.query)
+    if (ranking := request.ranking_options) is None:
+        return Question(texts, request.max_num_results, request.search_mode or "vector", where)
     mode = request.search_mode or ("hybrid" if ranking.hybrid_search else "vector")
     ranker = ranking.ranker or "auto"
     known = ranker in ORDINARY | FUSIONS or ranker == "neural"
@@ -123,7 +125,7 @@ def question(request: SearchRequest, where: Filter | None) -> Question:
     if mode != "hybrid":
         _only_hybrid(ranking, mode)
     return Question(
-        texts=(request.query,) if isinstance(request.query, str) else tuple(request.query),
+        texts=texts,
         most=request.max_num_results,
         mode=mode,
         where=where,

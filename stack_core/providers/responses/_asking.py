@@ -12,7 +12,7 @@ from stack_core.apis.inference import FunctionSpec, JSONSchemaSpec, ResponseForm
 from stack_core.apis.inference import ToolChoice as ChatToolChoice
 from stack_core.apis.responses import CreateResponseRequest
 from stack_core.errors import InvalidRequest, Unsupported, nearest
-from stack_core.providers.responses._loop import MOST_TURNS, Ask, StackTool
+from stack_core.turns.loop import MOST_TURNS, Ask, StackTool
 
 _PASSED = (
     "temperature",

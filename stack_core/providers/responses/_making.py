@@ -11,9 +11,9 @@ from stack_core.apis import _response_events as events
 from stack_core.apis._response import Response
 from stack_core.apis._tool_events import Event
 from stack_core.errors import StackError
-from stack_core.providers.responses._loop import Begun, Loop, Stopped
 from stack_core.providers.responses._script import Script
 from stack_core.providers.responses._usage import summed
+from stack_core.turns.loop import Begun, Loop, Stopped
 
 Keep = Callable[["Making"], Awaitable[None]]
 """Writes down how a response ended, or that it is under way."""

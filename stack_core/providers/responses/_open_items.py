@@ -10,7 +10,7 @@ from stack_core.apis._items import OutputMessage, Reasoning
 from stack_core.apis._parts import FileCitation, OutputText, ReasoningText, Refusal, SummaryText, TextLogprob
 from stack_core.apis._tool_events import Event
 from stack_core.providers.responses._citations import Citing
-from stack_core.providers.responses._turn import Piece
+from stack_core.turns.answer import Piece
 
 MakeEvent = Callable[..., Any]
 """Makes the next event of a class."""

@@ -24,10 +24,10 @@ from stack_core.apis._tool_events import (
 )
 from stack_core.errors import ContentFiltered, ContextTooLong, RateLimited, RequestError, StackError
 from stack_core.providers.responses._ids import item_id
-from stack_core.providers.responses._loop import Step, Used, Using, Wanted
 from stack_core.providers.responses._open_items import OpenMessage, OpenThought, Place
 from stack_core.providers.responses._search import asked
-from stack_core.providers.responses._turn import Piece
+from stack_core.turns.answer import Piece
+from stack_core.turns.loop import Step, Used, Using, Wanted
 
 E = TypeVar("E", bound=Event)
 _CODES: Mapping[type[StackError], str] = {

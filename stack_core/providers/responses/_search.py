@@ -14,7 +14,7 @@ from stack_core.apis.inference import FunctionSpec
 from stack_core.apis.vector_stores import SearchRequest, VectorStores
 from stack_core.errors import InvalidRequest, StackError
 from stack_core.providers.responses._config import VectorStoresConfig
-from stack_core.providers.responses._loop import Found
+from stack_core.turns.loop import Found
 
 NAME = "file_search"
 MOST_RESULTS = 10

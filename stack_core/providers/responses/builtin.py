@@ -1,7 +1,7 @@
 """`inline::builtin`: responses, made by the stack itself from the models it has.
 
-The loop is in `_loop`, which knows nothing of requests; `_input` gathers what a request refers to, `_script` turns
-steps into items and events, `_store` keeps them.
+The loop is in `stack_core.turns`, which knows nothing of requests; `_input` gathers what a request refers to, `_script`
+turns steps into items and events, `_store` keeps them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ from stack_core.providers.responses._files import FileReader
 from stack_core.providers.responses._ids import new_response_id
 from stack_core.providers.responses._input import Inputs, Prepared, conversation_id
 from stack_core.providers.responses._live import Live
-from stack_core.providers.responses._loop import Loop
 from stack_core.providers.responses._making import Making
 from stack_core.providers.responses._pages import cut
 from stack_core.providers.responses._script import Script
@@ -65,6 +64,7 @@ from stack_core.providers.responses._search import NAME, FileSearch
 from stack_core.providers.responses._store import OPEN, ResponseStore, presented, typed, whole
 from stack_core.storage.records import Data
 from stack_core.storage.sql import Sql
+from stack_core.turns.loop import Loop
 
 _EVENT: TypeAdapter[StreamEvent] = TypeAdapter(StreamEvent, config=ConfigDict(defer_build=True))
 _WAIT = 0.5

@@ -13,6 +13,7 @@ import time
 from collections.abc import Set
 from typing import NamedTuple
 
+from stack_core.errors import StoreUnavailable
 from stack_core.storage.kv import KeyValue
 
 HELD = 600.0
@@ -45,14 +46,25 @@ class Bases:
         self._claim = self._claims + writer
 
     async def standing(self) -> Standing:
-        """Which rows count now."""
-        rows = {key[len(self._heads) :]: json.loads(text) for key, text in await self._store.scan(self._heads)}
-        replaced = {base for row in rows.values() for base in row["bases"]}
-        covered = frozenset(key for row in rows.values() for key in row["covers"])
+        """Which rows count now.
+
+        Raises:
+            StoreUnavailable: a head is damaged.
+        """
+        found = await self._store.scan(self._heads)
+        try:
+            rows = {key[len(self._heads) :]: json.loads(text) for key, text in found}
+            replaced = {base for row in rows.values() for base in row["bases"]}
+            covered = frozenset(key for row in rows.values() for key in row["covers"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreUnavailable(
+                f"a row under {self._heads} is damaged ({type(error).__name__}: {error})",
+                "restore a copy of the store, or drop the vector store and put its files in again",
+            ) from error
         return Standing(self._log, frozenset(rows.keys() - replaced), covered)
 
     async def claim(self) -> bool:
-        """Ask to be the one who writes the log anew. Where two ask at once, both may be refused, never none."""
+        """Ask to be the one who writes the log anew. Where two ask at once, one or both are refused."""
         await self._store.set(self._claim, str(time.time()))
         for key, text in await self._store.scan(self._claims):
             if key == self._claim:
@@ -76,10 +88,11 @@ class Bases:
         row = {"bases": sorted(old.bases), "covers": sorted(covers)}
         await self._store.set(self._heads + base, json.dumps(row))
 
-    async def forget(self, bases: Set[str]) -> None:
-        """Remove the heads of bases that do not count, once their rows are deleted."""
-        for base in bases:
-            await self._store.delete(self._heads + base)
+    async def stand_alone(self, base: str) -> None:
+        """Remove the heads of all other bases, once their rows are deleted."""
+        for key, _ in await self._store.scan(self._heads):
+            if key != self._heads + base:
+                await self._store.delete(key)
 
     async def forget_all(self) -> None:
         """Remove everything but the rows."""

@@ -22,6 +22,7 @@ from stack_core.storage.kv import KeyValue
 from stack_core.storage.references import KVReference
 
 if TYPE_CHECKING:
+    from stack_core.providers.vector_io._batch import Batch
     from stack_core.providers.vector_io._flat import Flat  # numpy is loaded by the first collection, not by the stack
 
 VERSION = 1
@@ -103,18 +104,18 @@ class Logged(VectorIndex):
     async def drop(self, collection: str) -> None:
         """Forget a collection with its entries."""
         async with self._lock(collection):
-            self._open.pop(collection, None)
-            found = await self._described(collection)
-            if found is not None:
-                await self._store.delete(_row_of(collection))  # first: a log without its collection is never read
-                await self._erase(found[1])
+            opened = self._open.pop(collection, None)
+            async with opened.lock if opened is not None else asyncio.Lock():  # after the write that is under way
+                found = await self._described(collection)
+                if found is not None:
+                    await self._store.delete(_row_of(collection))  # first: a log without its collection is never read
+                    await self._erase(found[1])
 
     async def put(self, collection: str, entries: Sequence[Entry]) -> None:
         """Add entries, all or none; one of the same id is replaced."""
         found = await self._opened(collection)
         if entries:
-            batch = await asyncio.to_thread(found.flat.batch, entries)
-            text = await asyncio.to_thread(batch.to_json)
+            batch, text = await asyncio.to_thread(_prepared, found.flat, entries)
             await asyncio.shield(self._append(collection, "put", lambda _: text, lambda flat: flat.put(batch)))
 
     async def remove(self, collection: str, ids: Sequence[str]) -> None:
@@ -165,9 +166,10 @@ class Logged(VectorIndex):
                     return
                 key = found.key(kind)
                 await self._store.set(key, text)
-                await found.tails.wrote(found.next)
                 found.keys.add(key)
+                told = asyncio.ensure_future(found.tails.wrote(found.next))
                 await asyncio.to_thread(apply, found.flat)
+                await told
                 if found.flat.dead > max(LEAST_DEAD, found.flat.rows // 2) and await found.bases.claim():
                     try:
                         await self._write_anew(found)
@@ -191,14 +193,13 @@ class Logged(VectorIndex):
         if not await found.bases.claimed():
             self._close(found)
             return
-        before = found.standing
-        await found.bases.stand(base, before, old)
+        await found.bases.stand(base, found.standing, old)
         found.flat, found.keys, found.left = fresh, keys, old
         found.standing = Standing(found.log, frozenset({base}), frozenset(old))
         await found.tails.wrote(found.next, anew=True)  # before the deleting: who reads until then reads once more
         for start in range(0, len(gone := sorted(old)), PAGE):
             await asyncio.gather(*(self._store.delete(key) for key in gone[start : start + PAGE]))
-        await found.bases.forget(before.bases)
+        await found.bases.stand_alone(base)
         found.left = set()
 
     async def _opened(self, collection: str) -> _Collection:
@@ -296,6 +297,11 @@ class Logged(VectorIndex):
 
     def _lock(self, collection: str) -> asyncio.Lock:
         return self._opening.setdefault(collection, asyncio.Lock())
+
+
+def _prepared(flat: Flat, entries: Sequence[Entry]) -> tuple[Batch, str]:
+    batch = flat.batch(entries)
+    return batch, batch.to_json()
 
 
 def _replay(found: _Collection, page: list[tuple[str, str]]) -> None:

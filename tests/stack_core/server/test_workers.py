@@ -61,7 +61,15 @@ def run_file(postgres_server: Any, redis_server: Any, tmp_path: Path) -> Iterato
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children() if "workers" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process(process.pid).children() if "workers" in " ".join(_command(child))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def ask(url: str, **more: Any) -> httpx2.Response:

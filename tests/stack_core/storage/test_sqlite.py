@@ -126,8 +126,13 @@ async def test_a_cancelled_caller_does_not_hurt_the_others(tmp_path: Path) -> No
         assert len(await sql.select("rows")) == 10
 
 
+def store_threads() -> set[int | None]:
+    """The threads of every store that is open: stacks of other tests' fixtures may be."""
+    return {thread.ident for thread in threading.enumerate() if thread.name.startswith("stack-store")}
+
+
 async def test_one_file_has_one_writer_whoever_opens_it(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
+    path, before = tmp_path / "s.db", store_threads()
     (tmp_path / "link.db").symlink_to(path)
     async with open_sqlite(str(path)) as one:
         async with open_sqlite(str(tmp_path / "link.db")) as two:
@@ -138,7 +143,7 @@ async def test_one_file_has_one_writer_whoever_opens_it(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="synchronous"):
             async with open_sqlite(str(path), synchronous="full"):
                 pass
-    assert not [t for t in threading.enumerate() if t.name.startswith("stack-store")]
+    assert store_threads() == before
     assert sorted(os.listdir(tmp_path)) == ["link.db", "s.db"]
 
 
@@ -181,11 +186,12 @@ async def test_an_unwaited_row_that_fails_is_in_the_log(tmp_path: Path, caplog: 
 
 
 async def failure(path: Path | str) -> StoreUnavailable:
+    before = store_threads()
     with pytest.raises(StoreUnavailable) as caught:
         async with open_sqlite(str(path)):
             pass
     assert caught.value.hint
-    assert not [t for t in threading.enumerate() if t.name.startswith("stack-store")]
+    assert store_threads() == before
     return caught.value
 
 

@@ -140,3 +140,14 @@ async def test_chunks_that_cannot_be(faiss: Any, asked: dict[str, Any], named: s
         await faiss.vector_io.query(query="x")
     with pytest.raises(InvalidRequest, match="filters"):
         await faiss.vector_io.query(vector_db_id=store, query="x", params={"filters": {"a": 1}})
+
+
+async def test_metadata_longer_than_an_attribute_is_found_and_shown_shortened(stack: Any) -> None:
+    store = await made(stack)
+    await stack.vector_io.insert(
+        vector_db_id=store, chunks=[{"content": CATS, "metadata": {"note": "x" * 600, "n": 1}}]
+    )
+    (result,) = (await stack.vector_stores.search(vector_store_id=store, query="cats")).data
+    assert result.attributes == {"note": "x" * 512, "n": 1}
+    (chunk,) = (await stack.vector_io.query(vector_db_id=store, query="cats")).chunks
+    assert chunk.metadata["note"] == "x" * 600

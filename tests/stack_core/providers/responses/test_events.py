@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from stack_core.apis._response import Response
 from stack_core.apis.inference import UserMessage
 from stack_core.errors import ProviderUnavailable
-from stack_core.providers.responses._loop import Ask, Loop
 from stack_core.providers.responses._making import Making
 from stack_core.providers.responses._script import Script
+from stack_core.turns.loop import Ask, Loop
 from tests.stack_core.providers.responses.speaking import Speaking, call
 
 SPEC = Path(__file__).parents[5] / "shared" / "spec" / "openresponses.json"

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from stack_core.apis.inference import Message
 from stack_core.errors import ContextTooLong, ProviderError, ProviderUnavailable
-from stack_core.providers.responses._shorten import shorter
+from stack_core.turns.shorten import shorter
 from tests.stack_core.providers.responses.speaking import Speaking, call
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}}

@@ -26,8 +26,8 @@ from stack_core.apis.inference import (
 )
 from stack_core.apis.inference import ToolChoice as ChatToolChoice
 from stack_core.errors import ContextTooLong, ProviderError, Unsupported
-from stack_core.providers.responses._shorten import shorter
-from stack_core.providers.responses._turn import ModelCall, Piece, Turn
+from stack_core.turns.answer import ModelCall, Piece, Turn
+from stack_core.turns.shorten import shorter
 
 MOST_TURNS = 10
 """Calls of the model in one run, unless the caller says otherwise (Llama Stack)."""
@@ -82,6 +82,13 @@ class Begun:
 
 
 @dataclass(slots=True)
+class Answered:
+    """A call of the model is over. What its answer leads to comes next: tools, the end, or another call."""
+
+    answer: Turn
+
+
+@dataclass(slots=True)
 class Using:
     """A tool of the stack begins."""
 
@@ -112,7 +119,7 @@ class Stopped:
     reason: str | None = None
 
 
-Step = Begun | Piece | Using | Used | Wanted | Stopped
+Step = Begun | Piece | Answered | Using | Used | Wanted | Stopped
 
 
 class Loop:
@@ -133,6 +140,11 @@ class Loop:
         """Token counts of the turns so far."""
         self.service_tier: str | None = None
 
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What the model is asked with next: what it was asked with first, its calls of tools and their results."""
+        return self._messages
+
     async def run(self) -> AsyncGenerator[Step, None]:
         """The steps; the last one is `Stopped`.
 
@@ -148,6 +160,7 @@ class Loop:
             async with aclosing(self._asked(number, turn)) as steps:
                 async for piece in steps:
                     yield piece
+            yield Answered(turn)
             async with aclosing(self._followed(turn)) as more:
                 async for step in more:
                     yield step
