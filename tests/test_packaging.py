@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def run(node: ast.AST) -> Iterator[ast.AST]:
             yield from run(child)
 
 
+@cache
 def imported() -> dict[str, set[str]]:
     """Third-party import name → our files that import it."""
     found: dict[str, set[str]] = {}

@@ -15,6 +15,7 @@ PARTS: Mapping[str, str] = {
     "benchmarks": "benchmarks:BenchmarkRegistry",
     "scoring_functions": "scoring_functions:ScoringFnRegistry",
     "tool_groups": "tool_groups:ToolGroupRegistry",
+    "tool_runtime": "tool_runtime:RagDesk",
     "connectors": "connectors:ConnectorRegistry",
     "prompts": "prompts:PromptShelf",
     "telemetry": "telemetry:SpanDesk",

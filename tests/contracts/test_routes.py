@@ -17,8 +17,8 @@ from stack_core.apis import APIS
 from stack_core.apis._declare import Route
 from stack_core.errors import StackError
 from stack_core.server.aliases import route_table
-from stack_core.server.openapi import document
 from stack_core.transport import in_process_transport
+from tests.documents import served_document
 from tests.stack_core.test_stack import run_file
 
 SPEC = Path(__file__).parents[3] / "shared" / "spec"
@@ -57,8 +57,8 @@ def test_every_wanted_route_is_served() -> None:
 
 @pytest.fixture(scope="module")
 def components() -> dict[str, Any]:
-    found: dict[str, Any] = document(TABLE)["components"]["schemas"]
-    return found
+    """A copy, to which the tests add."""
+    return dict(served_document()["components"]["schemas"])
 
 
 @pytest.fixture(params=["models only", "all that runs here"])
@@ -71,6 +71,7 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             "datasetio": [entry("inline::localfs")],
             "batches": [entry("inline::reference")],
             "safety": [entry("inline::rules")],
+            "agents": [entry("inline::meta-reference")],
         }
     async with Stack.open(config) as stack:
         assert not stack.unavailable

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from stack_core.server.aliases import route_table
-from stack_core.server.openapi import document
+from tests.documents import served_document
 from tests.fuzz.pool import Pool
 from tests.fuzz.served import Served, served
 
@@ -24,6 +22,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def pool(server: Served) -> Pool:
     """Ids of what is there."""
-    found = Pool(json.loads(json.dumps(document(route_table()))), server.url)
+    found = Pool(served_document(), server.url)
     found.fill()
     return found

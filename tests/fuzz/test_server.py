@@ -23,8 +23,7 @@ from schemathesis.core.errors import InvalidSchema  # noqa: E402
 from schemathesis.core.transport import Response  # noqa: E402
 from schemathesis.specs.openapi.checks import response_schema_conformance  # noqa: E402
 
-from stack_core.server.aliases import route_table  # noqa: E402
-from stack_core.server.openapi import document  # noqa: E402
+from tests.documents import served_document  # noqa: E402
 from tests.fuzz.pool import Pool, key_of  # noqa: E402
 from tests.fuzz.served import Served  # noqa: E402
 from tests.fuzz.spoil import NASTY_TEXTS, NO_JSON, spoiled, with_ids, written  # noqa: E402
@@ -32,7 +31,7 @@ from tests.fuzz.spoil import NASTY_TEXTS, NO_JSON, spoiled, with_ids, written  #
 pytestmark = pytest.mark.slow
 
 load_all_checks()
-DOCUMENT = json.loads(json.dumps(document(route_table())))
+DOCUMENT = served_document()
 OPERATIONS = {
     operation.label: operation
     for operation in (found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations())

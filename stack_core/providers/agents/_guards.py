@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from stack_core.apis._violations import SafetyViolation
 from stack_core.apis.inference import Message
+from stack_core.apis.providers import Providers
 from stack_core.apis.safety import RunShieldRequest, Safety
 from stack_core.errors import Unsupported
 
@@ -18,14 +19,14 @@ BLOCKED = "This cannot be said here."
 class Guards:
     """Runs shields through the Safety API. One that does not answer blocks: its error ends the turn."""
 
-    def __init__(self, safety: Safety | None) -> None:
-        self._safety = safety
+    def __init__(self, safety: Safety | None, providers: Providers) -> None:
+        self._safety, self._providers = safety, providers
 
-    def check(self, field: str, shields: Sequence[str] | None) -> None:
+    async def check(self, field: str, shields: Sequence[str] | None) -> None:
         """Raises:
         Unsupported: there are shields, and nothing that runs them.
         """
-        if shields and self._safety is None:
+        if shields and not await served(self._providers, "safety"):
             raise Unsupported(f"{field}: no provider of safety is configured", "add one under providers.safety")
 
     async def look(self, shields: Sequence[str], messages: Sequence[Message]) -> SafetyViolation | None:
@@ -42,6 +43,11 @@ class Guards:
         found = await asyncio.gather(*(safety.run_shield(request) for request in requests))
         violations = [one.violation for one in found if one.violation is not None]
         return max(violations, key=lambda one: _GRAVITY.index(one.violation_level), default=None)
+
+
+async def served(providers: Providers, api: str) -> bool:
+    """Whether the stack has a provider of an API."""
+    return any(one.api == api for one in (await providers.list_providers()).data)
 
 
 def blocks(violation: SafetyViolation | None) -> bool:

@@ -59,7 +59,10 @@ class Making:
 
     def __init__(self, begin: Begin, loop: Loop, offset: int, shields: Shields, keep: Keep) -> None:
         self._begin, self._loop, self._shields, self._keep = begin, loop, shields, keep
-        self._offset = self._place = offset
+        self._offset = offset
+        self._place = self._mark = len(loop.messages)
+        self.turn: turns.Turn | None = None
+        """The turn when it is over or waits."""
         self.steps = list(begin.steps)
         self.pending: dict[str, Any] | None = None
         """The step of the caller's tools that the turn waits for."""
@@ -74,9 +77,7 @@ class Making:
 
     # ---- what it is
 
-    @property
-    def turn(self) -> turns.Turn:
-        """The turn as it is now."""
+    def _whole(self) -> turns.Turn:
         return turns.Turn(
             turn_id=self._begin.turn_id,
             session_id=self._begin.session_id,
@@ -92,13 +93,13 @@ class Making:
         """What later turns are told of this one. What a shield kept from the model stays out of them too."""
         if self._input_blocked:
             return []
-        made = list(self._loop.messages[self._offset :])
+        made = self._loop.messages[self._offset :]
         if self._blocked is not None:
-            made = made[: self._place - self._offset]
-        elif self._last is not None and made and made[-1].role == "assistant":
-            return made
-        said = self._output().content
-        return [*made, AssistantMessage(content=said)] if said else made
+            made = self._loop.messages[self._offset : self._mark]
+        elif len(self._loop.messages) > self._mark:
+            return list(made)  # the loop has added the last answer: it calls tools
+        said = _refusal(self._blocked).content if self._blocked is not None else "".join(self._texts)
+        return [*made, *([AssistantMessage.model_validate({"content": said})] if said else ())]
 
     def _output(self) -> ModelOutput:
         if self._blocked is not None:
@@ -128,6 +129,7 @@ class Making:
                     begun = True
                     yield _chunk(turns.TurnStart(turn_id=self._begin.turn_id))
                 yield _chunk(payload)
+        self.turn = self._whole()
         await self._keep(self)
         kind = turns.TurnAwaitingInput if self.pending else turns.TurnComplete
         yield _chunk(kind(turn=self.turn))
@@ -190,7 +192,8 @@ class Making:
 
     async def _answered(self, answer: Answer) -> AsyncGenerator[Payload, None]:
         """The end of a call of the model. Text that a shield must see first is shown only now."""
-        self._last, self._place, said = answer, len(self._loop.messages), "".join(self._texts)
+        self._last, said = answer, "".join(self._texts)
+        self._place = self._mark = len(self._loop.messages)
         self._ran.clear()
         asked = _now()
         guarded = bool(self._shields.output and said)

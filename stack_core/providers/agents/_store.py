@@ -61,9 +61,7 @@ class AgentStore:
         """Keep a new session of an agent; gives its id."""
         await self.agent(agent_id)
         session_id = str(uuid4())
-        await self._kv.set(
-            f"session/{agent_id}/{session_id}", json.dumps({"session_name": name, "started_at": _now()})
-        )
+        await self._kv.set(f"session/{agent_id}/{session_id}", json.dumps({"session_name": name, "started_at": _now()}))
         return session_id
 
     async def session(self, agent_id: str, session_id: str) -> Session:

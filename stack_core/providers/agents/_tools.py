@@ -7,11 +7,13 @@ from typing import Any
 
 from stack_core.apis._tools import AgentTool, ToolDef
 from stack_core.apis.inference import FunctionSpec
+from stack_core.apis.providers import Providers
 from stack_core.apis.tool_groups import ToolGroups
 from stack_core.apis.tool_runtime import InvokeToolRequest, ToolRuntime
 from stack_core.apis.vector_stores import SearchRequest, SearchResult, VectorStores
 from stack_core.errors import InvalidRequest, NotFound, StackError, Unsupported, nearest
 from stack_core.providers.agents._asking import spec_of
+from stack_core.providers.agents._guards import served
 from stack_core.providers.agents._input import text
 from stack_core.turns.loop import Found, StackTool
 
@@ -85,7 +87,9 @@ class Knowledge:
         rows: list[SearchResult] = []
         try:
             for store in self._ids:
-                rows += (await self._stores.search(store, SearchRequest(query=query, max_num_results=MOST_RESULTS))).data
+                rows += (
+                    await self._stores.search(store, SearchRequest(query=query, max_num_results=MOST_RESULTS))
+                ).data
         except StackError as error:
             return Found(f"The search failed: {error.message}", failed=True)
         best = sorted(rows, key=lambda row: -row.score)[:MOST_RESULTS]
@@ -100,8 +104,10 @@ class Knowledge:
 class Toolbox:
     """Finds the tools of groups."""
 
-    def __init__(self, groups: ToolGroups, runtime: ToolRuntime | None, stores: VectorStores) -> None:
-        self._groups, self._runtime, self._stores = groups, runtime, stores
+    def __init__(
+        self, groups: ToolGroups, runtime: ToolRuntime | None, stores: VectorStores, providers: Providers
+    ) -> None:
+        self._groups, self._runtime, self._stores, self._providers = groups, runtime, stores, providers
 
     async def tools(self, wanted: Sequence[AgentTool]) -> dict[str, StackTool]:
         """The tools of groups by name. `group/tool` is one tool of a group.
@@ -116,7 +122,9 @@ class Toolbox:
             name, args = (one, {}) if isinstance(one, str) else (one.name, one.args)
             for tool in await self._of(name, args):
                 if tool.spec.name in found:
-                    raise InvalidRequest(f"toolgroups: there are several tools named {tool.spec.name}", "name each once")
+                    raise InvalidRequest(
+                        f"toolgroups: there are several tools named {tool.spec.name}", "name each once"
+                    )
                 found[tool.spec.name] = tool
         return found
 
@@ -124,15 +132,14 @@ class Toolbox:
         group, _, only = name.partition("/")
         if self._runtime is not None:
             try:
-                listed = await self._listed(name)
+                return [GroupTool(tool, args, self._runtime) for tool in await self._listed(name)]
             except NotFound:
-                if group != RAG:
+                if group != RAG and await served(self._providers, "tool_runtime"):
                     raise
-            else:
-                return [GroupTool(tool, args, self._runtime) for tool in listed]
         if group != RAG:
             raise Unsupported(
-                f"toolgroups: {name!r} has no provider", "no provider of tool_runtime is configured: add one"
+                f"toolgroups: {name!r} has no provider: none of tool_runtime is configured",
+                "add one under providers.tool_runtime",
             )
         if only not in ("", SEARCH):
             raise NotFound("tool", only, [SEARCH])

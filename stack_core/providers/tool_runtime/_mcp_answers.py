@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_types import (
+from mcp.types import (
     CallToolResult,
     EmbeddedResource,
     ImageContent,

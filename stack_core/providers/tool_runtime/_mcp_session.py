@@ -19,7 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, REQUEST_TIMEOUT, CallToolResult, Tool
+from mcp.types import CONNECTION_CLOSED, METHOD_NOT_FOUND, REQUEST_TIMEOUT, CallToolResult, Tool
 
 from stack_core.errors import AuthenticationRequired, ProviderError, ProviderTimeout, ProviderUnavailable, StackError
 from stack_core.http import Client as HttpClient

@@ -103,7 +103,7 @@ class ModelContextProtocol(ToolRuntime):
             ProviderUnavailable: it cannot be reached.
         """
         from mcp.shared.exceptions import MCPError
-        from mcp_types import REQUEST_TIMEOUT
+        from mcp.types import REQUEST_TIMEOUT
 
         from stack_core.providers.tool_runtime._mcp_answers import result_of
         from stack_core.providers.tool_runtime._mcp_session import Lost

@@ -18,7 +18,7 @@ def _sizes(draw: st.DrawFn) -> tuple[int, int]:
     return most, draw(st.integers(0, most // 2))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=400), st.text("ab. \n漢字,", max_size=600)), _sizes())
 def test_offsets_are_true_and_nothing_is_lost(text: str, sizes: tuple[int, int]) -> None:
     most, overlap = sizes
@@ -72,6 +72,7 @@ def test_sizes_that_cannot_be_are_refused(most: int, overlap: int) -> None:
         chunk("text", most, overlap)
 
 
+@pytest.mark.slow
 def test_ten_megabytes() -> None:
     text = "A sentence of ordinary words, with a comma. " * 230_000
     pieces = chunk(text)

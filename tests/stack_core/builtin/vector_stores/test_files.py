@@ -309,6 +309,7 @@ async def test_counts_that_a_crash_left_wrong_are_made_right(faiss: Any) -> None
     assert (right.file_counts.completed, len(ids)) == (3, 3)
 
 
+@pytest.mark.slow
 async def test_two_hundred_files_in_one_batch(faiss: Any) -> None:
     store = (await faiss.vector_stores.create_vector_store(name="x")).id
     ids = [await kept(faiss, f"{number}.txt", f"file number {number}") for number in range(200)]

@@ -1,19 +1,15 @@
-"""Files of the formats that are read, made by the usual programs' libraries."""
+"""Files of the formats that are read, made by the usual programs' libraries, each of which takes long to import."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 
-import docx
-import openpyxl
-import pptx
-from fpdf import FPDF
-from pypdf import PdfReader, PdfWriter
-
 
 def pdf(*pages: str, password: str | None = None) -> bytes:
     """A PDF of these pages."""
+    from fpdf import FPDF
+
     made = FPDF()
     made.set_title("A title")
     made.set_font("helvetica", size=12)
@@ -23,6 +19,8 @@ def pdf(*pages: str, password: str | None = None) -> bytes:
     content = bytes(made.output())
     if password is None:
         return content
+    from pypdf import PdfReader, PdfWriter
+
     writer = PdfWriter()
     writer.append_pages_from_reader(PdfReader(io.BytesIO(content)))
     writer.encrypt(password, algorithm="AES-256")
@@ -33,6 +31,8 @@ def pdf(*pages: str, password: str | None = None) -> bytes:
 
 def word(heading: str, text: str) -> bytes:
     """A docx."""
+    import docx
+
     made = docx.Document()
     made.add_heading(heading)
     made.add_paragraph(text)
@@ -43,6 +43,8 @@ def word(heading: str, text: str) -> bytes:
 
 def slides(*titles: str) -> bytes:
     """A pptx with a slide each."""
+    import pptx
+
     made = pptx.Presentation()
     for title in titles:
         slide = made.slides.add_slide(made.slide_layouts[5])
@@ -54,6 +56,8 @@ def slides(*titles: str) -> bytes:
 
 def sheet(*rows: list[object]) -> bytes:
     """An xlsx."""
+    import openpyxl
+
     made = openpyxl.Workbook()
     for row in rows:
         made.active.append(row)

@@ -18,8 +18,6 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 
 @dataclass
 class Buckets:
@@ -28,6 +26,8 @@ class Buckets:
     url: str
 
     def client(self) -> Any:
+        import boto3
+
         return boto3.client(
             "s3", endpoint_url=self.url, region_name="eu-west-1", aws_access_key_id="k", aws_secret_access_key="s"
         )

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from stack_core import Stack, context
-from stack_core.errors import InvalidRequest, NotFound, ProviderUnavailable, UnknownId, Unsupported
+from stack_core.errors import ConfigError, InvalidRequest, NotFound, UnknownId, Unsupported
 from tests.stack_core.probe import serving
 from tests.stack_core.providers.responses.speaking import Speaking, call, run_file
 
@@ -379,14 +379,13 @@ async def test_it_is_built_at_its_first_call(stack: Any) -> None:
     assert found.instance is not None
 
 
-async def test_a_fault_in_its_config_is_told_at_the_first_call(tmp_path: Path) -> None:
+async def test_a_fault_in_the_config_of_agents_is_told_when_the_stack_opens(tmp_path: Path) -> None:
     config = run_file(tmp_path)
     agents = {"provider_type": "inline::meta-reference", "config": {"persistence": {"responses": {"table": "x"}}}}
     config["providers"]["agents"] = [agents]
-    async with Stack.open(config) as stack:
-        for _ in range(2):
-            with pytest.raises(ProviderUnavailable, match="responses"):
-                await stack.responses.list_responses()
+    with pytest.raises(ConfigError, match=r"agents\[0\].config.persistence.responses.table_name"):
+        async with Stack.open(config):
+            pass
 
 
 async def test_a_stack_without_inference_opens(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ async def test_images_pass_a_rule_and_are_refused_by_a_moderation(tmp_path: Path
             await stack.safety.moderate(model="pii", input=[picture])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["a" * 1_000_000, "\u200bа" * 500_000, "@a.b" * 250_000, "DE89 " * 200_000, "1 " * 500_000, "-----BEGIN" * 100_000],  # noqa: RUF001

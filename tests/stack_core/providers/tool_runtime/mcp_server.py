@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
-from mcp_types import ToolAnnotations
+from mcp.types import ToolAnnotations
 
 TOKEN = "token-of-the-tests"
 PIXEL = bytes.fromhex(
@@ -24,7 +24,7 @@ PIXEL = bytes.fromhex(
 def make(mark: str = "") -> MCPServer:
     """The server. `mark` is a file by which a program knows that it has died already."""
     server = MCPServer("tests", version="1.2", instructions="for tests")
-    cancelled: list[str] = []
+    hanging, cancelled = asyncio.Event(), asyncio.Event()
 
     @server.tool()
     def add(a: int, b: int) -> int:
@@ -44,10 +44,11 @@ def make(mark: str = "") -> MCPServer:
     @server.tool(structured_output=False)
     async def hang() -> str:
         """Never answers."""
+        hanging.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            cancelled.append("hang")
+            cancelled.set()
             raise
         return ""
 
@@ -75,7 +76,7 @@ def make(mark: str = "") -> MCPServer:
         server.add_tool(lambda: "new", name="fresh", structured_output=False)
         return "grown"
 
-    server.cancelled = cancelled  # type: ignore[attr-defined]
+    server.hanging, server.cancelled = hanging, cancelled  # type: ignore[attr-defined]  # for the tests alone
     return server
 
 
@@ -96,7 +97,7 @@ async def served(kind: str = "http", token: str | None = None, server: MCPServer
     config = uvicorn.Config(guarded, port=0, log_level="error", timeout_graceful_shutdown=1)
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
-    while not running.started:
+    while not running.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     port = running.servers[0].sockets[0].getsockname()[1]
     try:

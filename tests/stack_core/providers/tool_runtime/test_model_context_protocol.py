@@ -66,7 +66,7 @@ async def test_faults_of_tools_are_handed_back(tmp_path: Path, kind: str) -> Non
         wrong = await invoke(tool_name="add", kwargs={"a": "x"})
         assert wrong.error_code
         assert (await invoke(tool_name="add", kwargs={"a": 1, "b": 1})).content[0].text == "2"
-        with pytest.raises(NotFound, match="did you mean|not found"):
+        with pytest.raises(NotFound, match="not found"):
             await invoke(tool_name="ad")
 
 
@@ -99,7 +99,7 @@ async def test_a_token_is_needed(tmp_path: Path, kind: str) -> None:
             assert (await stack.tool_groups.get_tool("add")).description == "Add two numbers."
 
 
-async def test_new_tools_are_seen_and_a_restarted_server_is_greeted_anew(tmp_path: Path) -> None:
+async def test_new_tools_are_seen(tmp_path: Path) -> None:
     async with served() as uri, Stack.open(run_file(tmp_path, group(uri))) as stack:
         assert (await stack.tool_runtime.invoke_tool(tool_name="grow")).content[0].text == "grown"
         assert (await stack.tool_runtime.invoke_tool(tool_name="fresh")).content[0].text == "new"
@@ -110,13 +110,13 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(tmp_path: Path) -> No
     async with served(server=server) as uri, Stack.open(run_file(tmp_path, group(uri))) as stack:
         await stack.tool_groups.list_tools("ours")
         call = asyncio.create_task(stack.tool_runtime.invoke_tool(tool_name="hang"))
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(10):
+            await server.hanging.wait()  # type: ignore[attr-defined]  # the test server's own event
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         async with asyncio.timeout(10):
-            while not server.cancelled:  # type: ignore[attr-defined]  # the test server's own list
-                await asyncio.sleep(0.01)
+            await server.cancelled.wait()  # type: ignore[attr-defined]  # the test server's own event
         assert (await stack.tool_runtime.invoke_tool(tool_name="add", kwargs={"a": 1, "b": 1})).content[0].text == "2"
 
 
