@@ -9,7 +9,18 @@ from stack_core.apis._content import FileContent, Upload
 from stack_core.apis._declare import Route, route, routes_of
 from stack_core.errors import ConfigError, MissingPackage, NotFound
 
-__all__ = ["APIS", "FileContent", "Route", "Upload", "all_routes", "module_of", "protocol", "register", "route", "routes_of"]
+__all__ = [
+    "APIS",
+    "FileContent",
+    "Route",
+    "Upload",
+    "all_routes",
+    "module_of",
+    "protocol",
+    "register",
+    "route",
+    "routes_of",
+]
 
 APIS: dict[str, str] = {
     "inference": "Inference",

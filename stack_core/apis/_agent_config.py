@@ -24,5 +24,7 @@ class AgentConfig(Strict):
     tool_prompt_format: ToolPromptFormat | None = Field(None, description="Deprecated: `tool_config` says it.")
     tool_config: ToolConfig | None = None
     max_infer_iters: int | None = Field(10, ge=1, description="Most calls of the model in a turn.")
-    enable_session_persistence: bool | None = False
+    enable_session_persistence: bool | None = Field(
+        False, description="Sessions are kept either way, as with Llama Stack 0.3.5."
+    )
     response_format: AnswerFormat | None = None

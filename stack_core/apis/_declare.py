@@ -185,7 +185,7 @@ def routes_of(api: type) -> tuple[Route, ...]:
 
 
 def api_name(api: type) -> str:
-    """`inference` for `stack_core.apis.inference.Inference`; an API of a third party bears its name (see `register`)."""
+    """`inference` for `stack_core.apis.inference.Inference`; a third party's API bears its name (see `register`)."""
     return vars(api).get("__api__") or api.__module__.rpartition(".")[2]
 
 
