@@ -36,7 +36,7 @@ test: $(STATE)/test $(STATE)/weights ## all tests: unit, slow ones, notebooks, b
 	echo "Next: 'make lint types' checks the code, 'make bench' measures it, 'make lab' opens the tutorial."
 
 unit: $(STATE)/test ## the quick tests only
-	@$(PY) -m pytest -m "not slow" tests
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests
 
 fuzz: $(STATE)/test ## 20,000 calls made from the served OpenAPI document; none may be a fault of the server
 	@FUZZ_CALLS=20000 $(PY) -m pytest -q tests/fuzz || { echo "Next: mend what failed; FUZZ_SEED=$${FUZZ_SEED:-20} makes the same calls again."; exit 1; }

@@ -20,6 +20,7 @@ from stack_core.builtin._ground import Ground
 from stack_core.builtin._mcp import mcp_provider
 from stack_core.builtin._registry import Kind, Registry, named
 from stack_core.errors import AuthenticationRequired, InvalidRequest, NotFound, StackError, Unsupported
+from stack_core.redaction import MASK, redact
 
 LISTING_SECONDS = 10.0
 """How long a provider may take to list its tools before the others are shown without it."""
@@ -36,6 +37,17 @@ def _make(request: RegisterToolGroupRequest, provider_id: str) -> ToolGroup:
 
 
 _KIND = Kind("tool group", ToolGroup, RegisterToolGroupRequest, _make, "tool_runtime", "tool_groups", "toolgroup_id")
+
+
+def _shown(group: ToolGroup) -> ToolGroup:
+    """The group without its secrets: what is sent to its server, or set for its program, is nobody else's to read."""
+    args = {
+        name: dict.fromkeys(value, MASK) if name in ("headers", "env") and isinstance(value, dict) else value
+        for name, value in (group.args or {}).items()
+    }
+    plain = group.model_dump(mode="json")
+    endpoint = redact(plain["mcp_endpoint"]) if plain.get("mcp_endpoint") else None
+    return ToolGroup.model_validate({**plain, "args": redact(args) if group.args else None, "mcp_endpoint": endpoint})
 
 
 class ToolGroupRegistry(ToolGroups):
@@ -60,11 +72,12 @@ class ToolGroupRegistry(ToolGroups):
 
     async def list_tool_groups(self, after: str | None = None, limit: int | None = None) -> ToolGroupList:
         """Registered groups by id."""
-        return ToolGroupList(**await self._registry.page(after, limit))
+        page = await self._registry.page(after, limit)
+        return ToolGroupList(**{**page, "data": [_shown(group) for group in page["data"]]})
 
     async def get_tool_group(self, toolgroup_id: str) -> ToolGroup:
         """One group."""
-        return await self._registry.get(toolgroup_id)
+        return _shown(await self._registry.get(toolgroup_id))
 
     async def register_tool_group(self, request: RegisterToolGroupRequest) -> None:
         """Give a provider's tools, or those of an MCP server, an id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Notebook:
 def one_shell() -> Iterator[InteractiveShell]:
     memory = Config(HistoryManager={"hist_file": ":memory:"})
     shell = InteractiveShell.instance(colors="nocolor", config=memory)
+    gc.collect()  # what other tests imported stays: the shell looks for garbage at each reset, but not in there
+    gc.freeze()
     yield shell
     InteractiveShell.clear_instance()
 

@@ -114,6 +114,7 @@ def test_tracebacks_on_demand(notebook: Notebook) -> None:
     notebook.run("%config StackMagics.tracebacks = True")
     notebook.fails("%stack askk", InvalidRequest)
     assert "Traceback" in notebook.printed
+    notebook.shell.config.pop("StackMagics")  # the shell keeps it, and other tests have the same shell
 
 
 def test_key_without_a_name_lists_names_only(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
@@ -15,7 +15,6 @@ from stack_core.apis.tool_groups import ToolGroup
 from stack_core.errors import AccessDenied, InvalidRequest
 
 LONGEST_WAIT = 3600.0
-_HIDDEN = ("authorization", "headers", "env")
 
 
 class GroupArgs(Strict):
@@ -88,11 +87,6 @@ def target_of(group: ToolGroup, stdio: bool) -> tuple[Target, float | None]:
         headers["authorization"] = _bearer(args.authorization)
     headers |= _own_headers(uri)
     return Target(args.transport, uri, tuple(sorted(headers.items()))), args.timeout
-
-
-def shown(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Args of a group without their secrets, for messages."""
-    return {name: value for name, value in args.items() if name not in _HIDDEN}
 
 
 def _args(group: ToolGroup) -> GroupArgs:

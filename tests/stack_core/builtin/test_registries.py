@@ -310,3 +310,19 @@ async def test_an_id_that_no_address_can_hold_is_refused(tmp_path: Path, identif
     async with Stack.open(run_file(tmp_path)) as stack:
         with pytest.raises(InvalidRequest, match="address"):
             await stack.shields.register_shield(shield_id=identifier)
+
+
+async def test_a_group_s_secrets_are_not_shown(tmp_path: Path) -> None:
+    secrets = {"authorization": "tok-123456", "headers": {"X-Any": "hdr-123456"}, "env": {"PLAIN": "env-123456"}}
+    endpoint = {"uri": "https://me:pw-123456@host/mcp?token=url-123456"}
+    async with Stack.open(run_file(tmp_path)) as stack:
+        await stack.tool_groups.register_tool_group(
+            toolgroup_id="g", provider_id="toy-tools", args={"k": 1, **secrets}, mcp_endpoint=endpoint
+        )
+        one = await stack.tool_groups.get_tool_group("g")
+        shown = one.model_dump_json() + (await stack.tool_groups.list_tool_groups()).model_dump_json()
+        assert "123456" not in shown
+        assert one.args is not None
+        assert one.args["k"] == 1
+        assert set(one.args["headers"]) == {"X-Any"}
+        assert (await stack._part("tool_groups")._registry.get("g")).args == {"k": 1, **secrets}
