@@ -21,6 +21,8 @@ from stack_core.transport import in_process_transport
 from tests.documents import served_document
 from tests.stack_core.test_stack import run_file
 
+pytestmark = pytest.mark.slow
+
 SPEC = Path(__file__).parents[3] / "shared" / "spec"
 DOCUMENTS = sorted(SPEC.glob("llama-stack-*.yaml")) + sorted(SPEC.glob("ogx-*.yaml"))
 HISTORY = re.compile(r"/v1/(inference/(batch-)?(chat-)?completion|inference/embeddings|vector-dbs)\b")

@@ -34,7 +34,7 @@ class Ollama(BaseHTTPRequestHandler):
 @pytest.fixture
 def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Ollama)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv("OLLAMA_URL", f"{url}/v1")

@@ -17,6 +17,8 @@ from stack_core.errors import InvalidRequest
 from stack_core.server.conformance import Category, conformance, read
 from tests.documents import served_document
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[3] / "shared"
 OPENAI = SHARED / "spec" / "openai-2.3.0.yaml"
 SCRIPT = SHARED / "openapi_score.py"

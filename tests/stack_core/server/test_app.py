@@ -14,6 +14,8 @@ from stack_core.errors import ConfigError, RateLimited, Unsupported
 from stack_core.server.app import check, create_app
 from tests.stack_core.probe import Pieces, Probe, completion, serving
 
+pytestmark = pytest.mark.slow
+
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CHAT = "/v1/chat/completions"
 

@@ -14,6 +14,8 @@ from stack_core.errors import InvalidRequest, PayloadTooLarge
 from stack_core.server.compression import chosen, unpacked
 from tests.stack_core.probe import Pieces, Probe, completion, serving
 
+pytestmark = pytest.mark.slow
+
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CHAT = "/v1/chat/completions"
 LONG = "word " * 2_000

@@ -17,6 +17,8 @@ from stack_core.server.logs import log_to_stderr
 from stack_core.server.metrics import Metrics
 from tests.stack_core.probe import Pieces, Probe, completion, serving
 
+pytestmark = pytest.mark.slow
+
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CHAT = "/v1/chat/completions"
 FORM = "multipart/form-data; boundary=x"

@@ -16,6 +16,8 @@ from stack_core.errors import InvalidRequest, MissingPackage, NotFound, PayloadT
 from stack_core.providers.file_processors import _apart, _child, _processor
 from tests.stack_core.providers.file_processors import samples
 
+pytestmark = pytest.mark.slow
+
 STATIC = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 20}}
 NOTEBOOK = {
     "cells": [

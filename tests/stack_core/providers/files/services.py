@@ -84,7 +84,7 @@ def openai_files(folder: Path) -> Iterator[OpenAIFiles]:
         kept = service
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     service.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     try:

@@ -286,7 +286,7 @@ def test_where_the_index_fails_the_hub_is_asked(
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "hub"))
     said: list[tuple[int, int | None]] = []
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         without_index(monkeypatch)
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
         assert fetch(lambda done, whole: said.append((done, whole))) == nowhere

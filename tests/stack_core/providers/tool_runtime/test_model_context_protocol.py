@@ -17,6 +17,8 @@ from tests.stack_core.providers.tool_runtime.mcp_server import TOKEN, make, serv
 
 HERE = Path(__file__).parent
 
+pytestmark = pytest.mark.slow
+
 
 def run_file(folder: Path, *groups: dict[str, Any], **config: Any) -> dict[str, Any]:
     """A stack with MCP tools only."""

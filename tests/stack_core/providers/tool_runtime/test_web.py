@@ -24,6 +24,8 @@ from stack_core.errors import (
     StackError,
 )
 
+pytestmark = pytest.mark.slow
+
 KEY = "key-of-the-tests"
 PAGES = [{"name": f"n{i}", "url": f"http://p/{i}", "snippet": f"s{i}"} for i in range(5)]
 ANSWERS: dict[str, Any] = {
