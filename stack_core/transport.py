@@ -179,6 +179,10 @@ class _SyncFrames:
         """Stop the call, if it still runs."""
         self._work.cancel()
 
+    def __del__(self) -> None:
+        # An interrupt may come when the response is made and nobody has it yet who would close it.
+        self._work.cancel()
+
 
 class _AsyncFrames:
     """A streamed body for a coroutine. Closing it before its end cancels the call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -225,3 +226,15 @@ def test_a_closed_stack_refuses_the_connection() -> None:
 
     with httpx2.Client(transport=asyncio.run(opened())) as http, pytest.raises(httpx2.ConnectError, match="closed"):
         http.get("http://stack/v1/health")
+
+
+def test_a_response_that_nobody_has_stops_the_service(running: Running) -> None:
+    running.service.reset()
+    transport = in_process_transport(running.stack, httpx2)
+    body = {"model": "up/tiny", "messages": HI, "stream": True, "upstream": {"chunks": 500, "delay": 0.05}}
+    request = httpx2.Request("POST", "http://stack/v1/chat/completions", json=body)
+    response = transport.handle_request(request)
+    assert response.status_code == 200
+    del response, request
+    gc.collect()
+    assert wait_for(lambda: running.service.requests()[-1]["state"] == "gone")
